@@ -1,0 +1,41 @@
+"""`riskpo`: dispatches to a verb. Errors of this package end as one line, not as a traceback."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from riskpo import __version__
+from riskpo.cli import train
+from riskpo.errors import RiskPOError
+
+VERBS = {"train": train}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point. Returns the exit status: 0, 2 for an error the user can mend, 130 for a stopped run."""
+    parser = argparse.ArgumentParser(
+        prog="riskpo",
+        description="Risk-sensitive post-training of language models with verifiable rewards.",
+        epilog="Start here: riskpo train quickstart",
+    )
+    parser.add_argument("--version", action="version", version=f"riskpo {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name, module in VERBS.items():
+        module.add_parser(verbs, name)
+    # Flags that a verb does not know are the engine's: the verb checks them against the engine's own names.
+    options, rest = parser.parse_known_args(argv)
+    try:
+        status: int = VERBS[options.verb].run(options, rest)
+        return status
+    except RiskPOError as error:
+        print(f"riskpo: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nriskpo: stopped.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""`riskpo train`: post-train a model from a recipe, a YAML file, or where an earlier run stopped."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+EPILOG = """\
+examples:
+  riskpo train quickstart                          the built-in task and model, two to four minutes on two cores
+  riskpo train quickstart --preset paper --learning_rate 2e-4
+  riskpo train --config my.yaml --max_steps 100    your own data and model (see docs/own-data.md)
+  riskpo train --resume runs/quickstart            go on from the last checkpoint
+  riskpo train quickstart --dry-run                resolve and check everything, touch nothing
+
+Every field of RiskPOConfig (and so of TRL's GRPOConfig and Transformers' TrainingArguments) and of TRL's ModelConfig is
+a flag; --list-options prints them all.
+"""
+
+
+def add_parser(verbs: Any, name: str) -> None:
+    """Adds the verb to the command line."""
+    parser = verbs.add_parser(
+        name,
+        help="post-train a model",
+        description="Post-train a model from a packaged recipe, a YAML file, or where an earlier run stopped.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("recipe", nargs="?", help="a packaged recipe, e.g. quickstart")
+    parser.add_argument("--config", metavar="FILE", help="a YAML file of options")
+    parser.add_argument("--resume", metavar="RUN", type=Path, help="the folder of the run to go on with")
+    parser.add_argument("--dry-run", action="store_true", help="resolve and check everything, touch nothing")
+    parser.add_argument("--list-options", action="store_true", help="print every option with its meaning, and leave")
+    parser.add_argument("--verbose", action="store_true", help="show the warnings of the libraries underneath")
+
+
+def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
+    """Runs the verb. Returns the exit status."""
+    from riskpo.errors import ConfigError
+
+    if options.list_options:
+        return _list_options()
+    if options.resume is not None and (options.recipe or options.config):
+        raise ConfigError("--resume takes the recipe from the run's folder: give no recipe and no --config with it.")
+    stray = [flag for flag in flags[:1] if not flag.startswith("--")]
+    if stray:
+        raise ConfigError(f"unexpected argument {stray[0]!r}: options start with --.")
+    if not options.verbose:
+        _quieten()
+    from rich.console import Console
+
+    from riskpo.runs.arguments import plan_new, plan_resumed
+    from riskpo.runs.session import check, execute
+
+    console = Console()
+    if options.resume is not None:
+        plan = plan_resumed(options.resume, flags)
+    else:
+        plan = plan_new(options.recipe, options.config, flags)
+    inputs = check(plan)
+    if options.dry_run:
+        _print_plan(plan, inputs, console)
+        return 0
+    return execute(plan, inputs, console)
+
+
+def _print_plan(plan: Any, inputs: Any, console: Any) -> None:
+    import yaml
+
+    console.print(yaml.safe_dump(plan.settings, sort_keys=False), highlight=False, end="", markup=False)
+    rows = "a hub data set, not looked at" if inputs.train is None else f"{len(inputs.train)} prompts"
+    risk = plan.training.risk_config
+    console.print(f"\ntraining set: {rows}; held out: {len(inputs.held_out)} prompts", highlight=False)
+    console.print(f"prompts per step: {plan.training.prompts_per_generation}", highlight=False)
+    console.print(f"estimator: {risk}", highlight=False, markup=False)
+    console.print("everything checked; nothing was written.")
+
+
+def _list_options() -> int:
+    from trl import ModelConfig, TrlParser
+
+    from riskpo.engines.trl_config import RiskPOConfig
+    from riskpo.runs.arguments import RunArguments
+
+    TrlParser([RunArguments, RiskPOConfig, ModelConfig], prog="riskpo train RECIPE").print_help()
+    return 0
+
+
+def _quieten() -> None:
+    """Libraries say much that a user of this command can do nothing about; --verbose brings it back."""
+    import os
+    import warnings
+
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module="torch|accelerate|transformers|trl")
+    import datasets
+    from transformers.utils import logging
+
+    datasets.disable_progress_bars()
+    logging.disable_progress_bar()

@@ -1,0 +1,299 @@
+"""`RiskPOTrainer`: TRL's `GRPOTrainer` with risk-sensitive advantages. The one file that touches TRL's private names.
+
+Two of TRL's methods are extended: `_calculate_rewards`, to keep the rewards it has gathered over ranks, and
+`_generate_and_score_completions`, to put other advantages into its output. Generation, rewards, loss, logging and
+checkpoints stay TRL's. tests/engines/test_trl_names.py fails when a name in `PRIVATE_NAMES` is gone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch import Tensor
+from torch.utils.data import Sampler
+from trl import GRPOTrainer
+
+from riskpo.engines.trl_config import RiskPOConfig
+from riskpo.engines.trl_state import RiskStateCallback
+from riskpo.errors import ConfigError, EngineError, RewardError
+from riskpo.risk.advantages import risk_advantages
+from riskpo.risk.diagnostics import logp_covariances
+from riskpo.tasks.checks import check_columns, check_prompts, check_size
+
+PRIVATE_NAMES = {
+    "methods": (
+        "_calculate_rewards",
+        "_generate_and_score_completions",
+        "_get_per_token_logps_and_entropies",
+        "_get_train_sampler",
+    ),
+    "attributes": ("_metrics", "_logs", "_pending_extra_logs", "_pending_metrics"),
+}
+
+# What TRL's forward pass needs of a scored batch, besides ids and masks, when the model reads images.
+_FORWARD_KEYS = (
+    "pixel_values",
+    "image_grid_thw",
+    "num_images",
+    "pixel_attention_mask",
+    "spatial_shapes",
+    "num_tiles",
+    "image_sizes",
+    "token_type_ids",
+    "mm_token_type_ids",
+    "image_position_ids",
+)
+
+logger = logging.getLogger(__name__)
+
+
+class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
+    """
+    Trainer for Risk-based Policy Optimization (RiskPO, arXiv 2510.00911). A drop-in for [`~trl.GRPOTrainer`]: the same
+    models, data sets, reward functions, PEFT configurations, processors and tools, with advantages that optimise a risk
+    measure of bundle scores instead of the mean reward.
+
+    Args:
+        model, reward_funcs, args, train_dataset, eval_dataset, kwargs:
+            As in [`~trl.GRPOTrainer`]; `args` is a [`RiskPOConfig`]. Rewards of `None` mean "could not be scored": the
+            response gets advantage 0 and is nobody's partner. Evaluation reports TRL's metrics and never moves the
+            tracked quantiles.
+
+    Raises:
+        ConfigError, DataError: before the model is loaded.
+        RewardError: before the first generation, for reward functions that cannot be used (`check_rewards`).
+        EngineError: in the first step, when TRL hands over anything but what this class relies on.
+    """
+
+    _tag_names = ["trl", "riskpo"]  # noqa: RUF012
+    _name = "RiskPO"
+    _paper = {  # noqa: RUF012
+        "title": "RiskPO: Risk-based Policy Optimization with Verifiable Reward for LLM Post-Training",
+        "id": "2510.00911",
+    }
+
+    def __init__(
+        self,
+        model: Any,
+        reward_funcs: Any = None,
+        args: RiskPOConfig | None = None,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        if args is None:
+            name = model if isinstance(model, str) else model.config._name_or_path
+            args = RiskPOConfig(f"{name.rstrip('/').split('/')[-1] or 'model'}-RiskPO")
+        if not isinstance(args, RiskPOConfig):
+            raise ConfigError(f"RiskPOTrainer takes a RiskPOConfig as `args`, got a {type(args).__name__}.")
+        if isinstance(train_dataset, Dataset) and kwargs.get("environment_factory") is None:
+            _check_train_set(train_dataset, args)
+        self._risk = args.risk_config
+        self._rewards_per_func: Tensor | None = None
+        self._engine_checked = False
+        self._own_rollouts = any(kwargs.get(key) for key in ("tools", "rollout_func", "environment_factory"))
+        super().__init__(model, reward_funcs, args, train_dataset, eval_dataset, **kwargs)
+        self.add_callback(RiskStateCallback(args.seed, len(self._risk.spectrum.levels)))
+
+    @property
+    def risk(self) -> RiskStateCallback:
+        """The callback that owns tracked quantiles and generator."""
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, RiskStateCallback):
+                return callback
+        raise EngineError("the RiskStateCallback was removed from the trainer: without it no state can be kept.")
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """As TRL's, after one trial of the reward functions."""
+        if self.args.check_rewards and not self._own_rollouts and isinstance(self.train_dataset, Dataset):
+            self._try_rewards()
+        if not self._has_old_logps and not self.args.log_covariances:
+            logger.warning(
+                "risk/cov_logp_* are not logged: TRL computes no old log-probabilities in this configuration. Set "
+                "log_covariances=True to log them, at the price of one more forward pass per generation."
+            )
+        return super().train(*args, **kwargs)
+
+    def last_completions(self) -> dict[str, list[Any]]:
+        """The last generation of all ranks, in the columns of TRL's completion files."""
+        logs = self._logs
+        return {
+            "step": [self.state.global_step] * len(logs["prompt"]),
+            "prompt": list(logs["prompt"]),
+            "completion": list(logs["completion"]),
+            **{name: list(values) for name, values in logs["rewards"].items()},
+            **{name: list(values) for name, values in logs["extra"].items()},
+            "advantage": list(logs["advantages"]),
+        }
+
+    # ---- rewards ----
+
+    def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> Tensor:
+        try:
+            rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        except (TypeError, ValueError) as error:
+            raise RewardError(
+                f"the reward functions {self.reward_func_names} failed: {error}. Each must return one number per "
+                "completion, or None for a completion that cannot be scored."
+            ) from error
+        self._rewards_per_func = rewards
+        return rewards
+
+    def _try_rewards(self) -> None:
+        rows = [dict(self.train_dataset[index]) for index in range(2)]
+        prompts = [row["prompt"] for row in rows]
+        texts = [str(row.get("answer") or row.get("solution") or "0") for row in rows]
+        chat = not isinstance(prompts[0], str)
+        completions = [[{"role": "assistant", "content": text}] if chat else text for text in texts]
+        tokenizer = getattr(self.processing_class, "tokenizer", self.processing_class)
+        ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+        try:
+            self._calculate_rewards(rows, prompts, completions, ids)
+        except Exception as error:
+            raise RewardError(
+                f"the reward functions {self.reward_func_names} failed on a trial with the first two rows and the "
+                f"completions {texts}: {error}. If they cannot be called like this, set check_rewards=False."
+            ) from error
+        self._pending_extra_logs.clear()
+        self._pending_metrics.clear()
+
+    def _total_rewards(self, rewards_per_func: Tensor) -> Tensor:
+        """The weighted sum over reward functions, NaN where none could score; as TRL adds them up."""
+        weights = self.reward_weights.to(rewards_per_func.device)
+        total_N: Tensor = (rewards_per_func * weights).nansum(1)
+        return total_N.masked_fill(rewards_per_func.isnan().all(1), torch.nan)
+
+    # ---- advantages ----
+
+    def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
+        self._rewards_per_func = None
+        output: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        if not self.model.training:
+            return output
+        rows = len(inputs)
+        local = slice(self.accelerator.process_index * rows, (self.accelerator.process_index + 1) * rows)
+        rewards_N = self._checked_rewards(output, inputs, local)
+        rewards_PG = rewards_N.view(-1, self.num_generations)
+
+        # Every rank computes the whole step with the same generator, and keeps its own rows.
+        risk = self.risk
+        step = risk_advantages(rewards_PG, self._risk, risk.risk_state, risk.generator)
+        risk.risk_state = step.state
+        advantages_N = step.advantages_PG.flatten().to(output["advantages"])
+        output["advantages"] = advantages_N[local]
+
+        metrics = step.metrics
+        logps_N = self._sequence_logps(output)
+        if logps_N is not None:
+            logps_PG = logps_N.view(-1, self.num_generations)
+            metrics = metrics | logp_covariances(logps_PG, step.advantages_PG, rewards_PG.cpu())
+        for name, value in metrics.items():
+            self._metrics["train"][name].append(value)
+        logged = self._logs["advantages"]
+        for _ in range(len(advantages_N)):
+            logged.pop()
+        logged.extend(advantages_N.tolist())
+        return output
+
+    def _checked_rewards(self, output: dict[str, Any], inputs: Any, local: slice) -> Tensor:
+        """All ranks' rewards, after checking in the first step that TRL orders and uses them as we believe."""
+        per_func = self._rewards_per_func
+        total = len(inputs) * self.accelerator.num_processes
+        if per_func is None or per_func.ndim != 2 or len(per_func) != total or "advantages" not in output:
+            found = None if per_func is None else tuple(per_func.shape)
+            raise EngineError(
+                f"TRL handed over rewards of shape {found} for {total} responses: this version of TRL is not "
+                "supported. Training with the wrong advantages would look like success; it stops here instead."
+            )
+        rewards_N = self._total_rewards(per_func)
+        if not self._engine_checked:
+            groups = [inputs[row]["prompt"] for row in range(len(inputs)) if "prompt" in inputs[row]]
+            size = self.num_generations
+            aligned = local.start % size == 0
+            if aligned and any(groups[row] != groups[row - row % size] for row in range(len(groups))):
+                raise EngineError("TRL no longer keeps the responses of a prompt next to each other.")
+            theirs = output["advantages"].double()
+            rewards_PG = rewards_N.double().view(-1, size)
+            ours = (rewards_PG - rewards_PG.nanmean(1, keepdim=True)).flatten()[local].nan_to_num(0.0)
+            if self.scale_rewards == "batch":
+                ours = ours / (rewards_N[~rewards_N.isnan()].double().std() + 1e-4)
+            if theirs.shape != ours.shape or (theirs - ours).abs().max() > 1e-3 * (1.0 + ours.abs().max()):
+                raise EngineError("TRL's own advantages do not follow from the rewards it gathered: unsupported TRL.")
+            if len(self._logs["advantages"]) < min(total, self.args.generation_batch_size):
+                raise EngineError("TRL no longer logs one advantage per response.")
+            self._engine_checked = True
+        return rewards_N
+
+    # ---- log-probabilities ----
+
+    @property
+    def _has_old_logps(self) -> bool:
+        """TRL's own rule for when the policy that sampled is not the one that is updated first."""
+        every = self.args.steps_per_generation * self.num_iterations
+        return bool(self.args.gradient_accumulation_steps % every != 0 or self.use_vllm)
+
+    def _sequence_logps(self, output: dict[str, Any]) -> Tensor | None:
+        """log pi(y|x) of all ranks' responses, summed over tokens; None where it is not to be had for free."""
+        logps = output.get("old_per_token_logps")
+        if logps is None:
+            if not self.args.log_covariances:
+                return None
+            prompt_ids, completion_ids = output["prompt_ids"], output["completion_ids"]
+            with torch.no_grad():
+                logps = self._get_per_token_logps_and_entropies(
+                    self.model,
+                    torch.cat([prompt_ids, completion_ids], dim=1),
+                    torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1),
+                    completion_ids.size(1),
+                    batch_size=self.args.per_device_train_batch_size,
+                    **{key: output[key] for key in _FORWARD_KEYS if key in output},
+                )[0]
+        mask = output["completion_mask"] * output.get("tool_mask", 1)
+        gathered: Tensor = self.accelerator.gather((logps * mask).sum(1))
+        return gathered
+
+    # ---- data order ----
+
+    def _get_train_sampler(self, dataset: Any = None) -> Sampler[int]:
+        sampler: Sampler[int] = super()._get_train_sampler(dataset)
+        if not self.shuffle_dataset:
+            return sampler
+        return _EpochSampler(sampler, self.args.seed, lambda: int((self.state.epoch or 0.0) + 1e-6))
+
+
+class _EpochSampler(Sampler[int]):
+    """TRL's sampler with its generator reseeded from the epoch, so that a resumed run sees the order it would have.
+
+    The epoch is asked for when iteration starts: a sampler wrapped for sharding and for skipping batches is out of
+    reach of `set_epoch`.
+    """
+
+    def __init__(self, sampler: Any, seed: int, epoch: Callable[[], int]) -> None:
+        self._sampler = sampler
+        self._seed = seed
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        self._sampler.generator.manual_seed(self._seed + self._epoch())
+        return iter(self._sampler)
+
+    def __len__(self) -> int:
+        return len(self._sampler)
+
+
+def _check_train_set(dataset: Dataset, args: RiskPOConfig) -> None:
+    needed = args.prompts_per_generation
+    check_columns(dataset.column_names, ["prompt"], "the training set")
+    check_size(len(dataset), needed, f"{args.generation_batch_size} responses / {args.num_generations} per prompt")
+    images = {"image", "images"} & set(dataset.column_names)
+    check_prompts(dataset["prompt"], args.allow_duplicate_prompts or bool(images))
+    left_out = len(dataset) % needed
+    if left_out and (not args.shuffle_dataset or left_out * 10 > len(dataset)):
+        logger.warning(
+            f"{left_out} of {len(dataset)} prompts do not fill a step of {needed} and are left out of each epoch"
+            + (", other ones in each." if args.shuffle_dataset else ", always the same ones (shuffle_dataset=False).")
+        )

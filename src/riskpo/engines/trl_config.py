@@ -1,0 +1,177 @@
+"""`RiskPOConfig`: TRL's `GRPOConfig` plus the options of the estimator, validated before anything is loaded."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from trl import GRPOConfig
+
+from riskpo.errors import ConfigError
+from riskpo.risk.config import RiskConfig
+
+RISK_OPTIONS = (
+    "measure",
+    "risk_low",
+    "risk_high",
+    "tail_weight",
+    "spectrum_levels",
+    "spectrum_weights",
+    "bundle_size",
+    "composition",
+    "pairing",
+    "num_pairings",
+    "baseline",
+    "scale_floor",
+    "ties",
+    "quantile_lr",
+    "reward_range",
+    "reward_step",
+)
+
+
+@dataclass
+class RiskPOConfig(GRPOConfig):  # type: ignore[misc]
+    r"""
+    Configuration of [`RiskPOTrainer`]: every argument of [`~trl.GRPOConfig`], with the defaults of RiskPO
+    (arXiv 2510.00911), and the options of the risk-sensitive estimator.
+
+    An option that is left at `None` takes the value of the preset. TRL's `beta` stays TRL's KL coefficient: the paper's
+    levels alpha and beta are `risk_low` and `risk_high` here, its omega is `tail_weight`.
+
+    Parameters:
+        preset (`str`, *optional*, defaults to `"paper"`):
+            Named set of options: `paper` (the method as published) or `exact` (exact pairing, leave-one-out baseline).
+        measure (`str`, *optional*):
+            Risk measure: `mean`, `cvar`, `rvar`, `mvar`, `upper_tail` or `custom`. `mvar` in the presets.
+        risk_low (`float`, *optional*):
+            Lower quantile level, in (0, 1). 0.2 in the presets.
+        risk_high (`float`, *optional*):
+            Upper quantile level, in (`risk_low`, 1). 0.8 in the presets.
+        tail_weight (`float`, *optional*):
+            Extra weight of the tail, >= 0. 0.5 in the presets.
+        spectrum_levels (`list[float]`, *optional*):
+            Quantile levels at which the weight of a `custom` measure changes.
+        spectrum_weights (`list[float]`, *optional*):
+            Weights of a `custom` measure, one more than levels.
+        bundle_size (`int`, *optional*):
+            Prompts per bundle. 5 in the presets.
+        composition (`str`, *optional*):
+            Which prompts share a bundle: `random` or `consecutive`. `random` in the presets.
+        pairing (`str`, *optional*):
+            Which responses share a bundle: `random`, `average` (of `num_pairings`) or `exact`.
+        num_pairings (`int`, *optional*):
+            Random pairings to average over with `pairing="average"`. 8 in the presets.
+        baseline (`str`, *optional*):
+            `anchor` (the paper's), `batch`, `prompt` or `loo`.
+        scale_floor (`float`, *optional*):
+            With `scale_rewards="batch"`, the least standard deviation to divide by, in units of the reward range.
+        ties (`str`, *optional*):
+            How tied scores enter quantiles and signal: `step` (the paper's) or `continuous`.
+        quantile_lr (`float`, *optional*):
+            Step of the tracked quantiles, in units of `bundle_size` times the reward range. 0.02 in the presets.
+        reward_range (`list[float]`, *optional*):
+            Smallest and largest total reward of a response. 0 1 in the presets.
+        reward_step (`float`, *optional*):
+            Spacing of the total rewards, where they lie on a grid; unset for two-valued rewards.
+        log_covariances (`bool`, *optional*, defaults to `False`):
+            Log the covariances of log-probability and advantage in every step. They come for free where TRL computes
+            old log-probabilities; elsewhere this costs one more forward pass over each generation batch.
+        check_rewards (`bool`, *optional*, defaults to `True`):
+            Call the reward functions once on two rows before training, so that one that raises, or returns the wrong
+            type or length, is found before the first generation.
+        allow_duplicate_prompts (`bool`, *optional*, defaults to `False`):
+            Accept a training set in which text prompts repeat.
+    """
+
+    loss_type: str = field(
+        default="grpo",
+        metadata={"help": "TRL's loss; `grpo` is the paper's mean over sequences. See GRPOConfig for the others."},
+    )
+    importance_sampling_level: str = field(
+        default="sequence",
+        metadata={"help": "`sequence`: the paper's length-normalised sequence ratio; `token`: PPO's per-token ratio."},
+    )
+    scale_rewards: str = field(
+        default="none",
+        metadata={"help": "`none` (the paper's) or `batch`: divide by the step's standard deviation of advantages."},
+    )
+    preset: str = field(default="paper", metadata={"help": "Named set of risk options: paper, exact."})
+    measure: str | None = field(
+        default=None, metadata={"help": "Risk measure: mean, cvar, rvar, mvar, upper_tail, custom."}
+    )
+    risk_low: float | None = field(default=None, metadata={"help": "Lower quantile level (the paper's alpha)."})
+    risk_high: float | None = field(default=None, metadata={"help": "Upper quantile level (the paper's beta)."})
+    tail_weight: float | None = field(default=None, metadata={"help": "Extra weight of the tail (the paper's omega)."})
+    spectrum_levels: list[float] | None = field(default=None, metadata={"help": "Levels of a custom measure."})
+    spectrum_weights: list[float] | None = field(default=None, metadata={"help": "Weights of a custom measure."})
+    bundle_size: int | None = field(default=None, metadata={"help": "Prompts per bundle (the paper's B)."})
+    composition: str | None = field(
+        default=None, metadata={"help": "Which prompts share a bundle: random, consecutive."}
+    )
+    pairing: str | None = field(
+        default=None, metadata={"help": "Which responses share a bundle: random, average, exact."}
+    )
+    num_pairings: int | None = field(default=None, metadata={"help": "Pairings to average over with pairing=average."})
+    baseline: str | None = field(default=None, metadata={"help": "Baseline of the signal: anchor, batch, prompt, loo."})
+    scale_floor: float | None = field(
+        default=None, metadata={"help": "Least standard deviation with scale_rewards=batch, in reward ranges."}
+    )
+    ties: str | None = field(default=None, metadata={"help": "How tied scores count: step, continuous."})
+    quantile_lr: float | None = field(
+        default=None, metadata={"help": "Step of the tracked quantiles, in units of bundle_size times reward range."}
+    )
+    reward_range: list[float] | None = field(
+        default=None, metadata={"help": "Smallest and largest total reward of a response."}
+    )
+    reward_step: float | None = field(
+        default=None, metadata={"help": "Spacing of the reward grid; unset for two-valued rewards."}
+    )
+    log_covariances: bool = field(
+        default=False, metadata={"help": "Log covariances with log-probability even where that costs a forward pass."}
+    )
+    check_rewards: bool = field(
+        default=True, metadata={"help": "Try the reward functions on two rows before the first generation."}
+    )
+    allow_duplicate_prompts: bool = field(
+        default=False, metadata={"help": "Accept a training set in which text prompts repeat."}
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.scale_rewards == "group":
+            raise ConfigError(
+                "scale_rewards='group' divides by each prompt's own standard deviation, which undoes the risk measure: "
+                "use 'none' (the paper's) or 'batch'."
+            )
+        if self.multi_objective_aggregation != "sum_then_normalize":
+            raise ConfigError(
+                f"multi_objective_aggregation={self.multi_objective_aggregation!r} is not supported: bundle scores "
+                "are sums of rewards on their declared scale, so use 'sum_then_normalize' with `reward_weights`."
+            )
+        risk = self.risk_config
+        if self.prompts_per_generation < risk.bundle_size:
+            raise ConfigError(
+                f"one generation holds {self.prompts_per_generation} prompts ({self.generation_batch_size} responses / "
+                f"{self.num_generations} per prompt), fewer than bundle_size={risk.bundle_size}: raise "
+                "`per_device_train_batch_size`, `steps_per_generation` or `generation_batch_size`, or lower "
+                "`bundle_size`."
+            )
+
+    @property
+    def risk_config(self) -> RiskConfig:
+        """The preset with the options that were given, validated."""
+        given = {name: getattr(self, name) for name in RISK_OPTIONS if getattr(self, name) is not None}
+        return RiskConfig.from_preset(self.preset, {**given, "scale": self.scale_rewards})
+
+    @property
+    def prompts_per_generation(self) -> int:
+        """P: how many prompts, over all ranks, are sampled together and so can share bundles."""
+        return int(self.generation_batch_size // self.num_generations)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The arguments as logged: options left to the preset appear with the preset's value."""
+        values: dict[str, Any] = super().to_dict()
+        risk = self.risk_config
+        for name in RISK_OPTIONS:
+            value = getattr(risk, name)
+            values[name] = list(value) if isinstance(value, tuple) else value
+        return values

@@ -1,0 +1,49 @@
+"""The errors of the package. Each also inherits the standard class that a caller would expect to catch."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RiskPOError(Exception):
+    """Base class of every error that this package raises on purpose."""
+
+
+class ConfigError(RiskPOError, ValueError):
+    """An option, or a combination of options, that cannot be run."""
+
+
+class DataError(RiskPOError, ValueError):
+    """A data set that cannot be trained on: missing columns, empty or duplicate prompts, too few rows."""
+
+
+class RewardError(RiskPOError, ValueError):
+    """Rewards of the wrong shape, type or range."""
+
+
+class RunExistsError(RiskPOError, FileExistsError):
+    """The folder of a run is taken: two runs never share one."""
+
+
+class ResumeError(RiskPOError, RuntimeError):
+    """A run that cannot be resumed exactly."""
+
+
+class EngineError(RiskPOError, RuntimeError):
+    """The training engine does not behave as this package relies on (usually: an incompatible version)."""
+
+
+class MissingExtraError(RiskPOError, ImportError):
+    """An optional dependency is absent; the message holds the exact install command."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f'`{package}` is not installed. Install it with: pip install "riskpo[{extra}]"')
+
+
+def unknown_name(kind: str, given: object, allowed: Iterable[str]) -> str:
+    """The message for a misspelt name: what was given, the nearest right one, and all that are allowed."""
+    names = sorted(allowed)
+    near = difflib.get_close_matches(str(given), names, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"unknown {kind} {given!r}.{hint} Allowed: {', '.join(names)}."

@@ -1,0 +1,1 @@
+"""What a model can do, with intervals: sampling, pass@k, and bootstrap over questions."""

@@ -1,0 +1,45 @@
+"""Models by name: `builtin:NAME` is built or unpacked into the cache; anything else is Transformers' business."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from riskpo.errors import ConfigError, unknown_name
+
+PREFIX = "builtin:"
+BUILTIN = ("chain-base", "smollm2-135m-instruct")
+
+
+def resolve_model(name: str, *, build: bool, console: Any = None) -> str | Path:
+    """What to hand to `from_pretrained`.
+
+    Args:
+        name: `builtin:NAME`, a local folder, or a hub id.
+        build: whether to build a built-in model that is not in the cache yet.
+        console: where to say that it takes a moment.
+
+    Raises:
+        ConfigError: an unknown built-in name, or a path that does not exist.
+        MissingExtraError: a built-in model whose package is not installed.
+    """
+    if not name.startswith(PREFIX):
+        if name.startswith((".", "/", "~")) and not (Path(name).expanduser() / "config.json").is_file():
+            raise ConfigError(f"{name} is not the folder of a Transformers model: it has no config.json.")
+        return str(Path(name).expanduser()) if name.startswith("~") else name
+    short = name.removeprefix(PREFIX)
+    if short not in BUILTIN:
+        raise ConfigError(unknown_name("built-in model", short, BUILTIN))
+
+    def say() -> None:
+        if console is not None:
+            console.print(f"building the model {short} (once; it is kept in the cache) ...", highlight=False)
+
+    if short == "chain-base":
+        from riskpo.models.chain_base import chain_base
+
+        return chain_base(on_build=say) if build else name
+    from riskpo.models.smollm2 import check_installed, smollm2
+
+    check_installed()
+    return smollm2(on_build=say) if build else name

@@ -1,0 +1,1 @@
+"""Packaged recipes: YAML files, run by name with `riskpo train NAME`."""

@@ -1,0 +1,1 @@
+"""What one looks at after a run: figures and tables."""

@@ -1,0 +1,86 @@
+"""How a run ends: a table of what changed, a figure, and both as JSON beside them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from riskpo.evaluation.passk import Estimate, over_questions, pass_at_k
+from riskpo.reports.figures import read_metrics, run_figure
+from riskpo.runs.folder import read_json, write_json
+
+
+def summarise(
+    run_dir: Path, plan: Any, before: dict[str, Any] | None, after: dict[str, Any] | None, console: Console
+) -> None:
+    """Writes figure.png and summary.json into the run's folder, and prints what they say."""
+    metrics = read_metrics(run_dir / "metrics.jsonl")
+    what = describe_method(plan)
+    figure = run_figure(metrics, before, after, f"{run_dir.name}: {what}")
+    figure.savefig(run_dir / "figure.png", dpi=150)
+    summary: dict[str, Any] = {"method": what, "steps": metrics[-1]["step"] if metrics else 0}
+    if before and after:
+        summary["evaluation"] = compare(before, after, plan.run.eval_ks)
+        console.print(table_of(summary["evaluation"], what, before))
+    summary["wall_seconds"] = _wall_seconds(run_dir)
+    write_json(run_dir / "summary.json", summary)
+    console.print(f"model, metrics, completions, figure.png: {run_dir}", highlight=False)
+
+
+def compare(before: dict[str, Any], after: dict[str, Any], ks: list[int]) -> dict[str, Any]:
+    """pass@k before and after with 95 % intervals over questions, and of the paired difference; entropy."""
+    samples = after["samples"]
+    rows: dict[str, Any] = {"questions": len(after["correct"]), "samples": samples}
+    for k in ks:
+        first, last = (pass_at_k(np.array(part["correct"]), samples, k) for part in (before, after))
+        estimates = {"before": first, "after": last, "change": last - first}
+        rows[f"pass@{k}"] = {name: vars(over_questions(values)) for name, values in estimates.items()}
+    rows["entropy"] = {"before": before["entropy"], "after": after["entropy"]}
+    return rows
+
+
+def table_of(evaluation: dict[str, Any], what: str, before: dict[str, Any]) -> Table:
+    """The table that a run ends with."""
+    table = Table(
+        title=f"{what}\n{evaluation['questions']} held-out prompts x {evaluation['samples']} samples; "
+        "95 % intervals over prompts, paired for the change",
+        title_justify="left",
+    )
+    for column in ("", "before", "after", "change"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, row in evaluation.items():
+        if name.startswith("pass@"):
+            table.add_row(name, *(_cell(Estimate(**row[part]), part) for part in ("before", "after", "change")))
+    entropy = evaluation["entropy"]
+    change = entropy["after"] - entropy["before"]
+    table.add_row("entropy (nats)", f"{entropy['before']:.3f}", f"{entropy['after']:.3f}", f"{change:+.3f}")
+    return table
+
+
+def describe_method(plan: Any) -> str:
+    """One line that says what was run."""
+    risk, training = plan.training.risk_config, plan.training
+    spectrum = ", ".join(f"{level:g}" for level in risk.spectrum.levels)
+    return (
+        f"RiskPO, {risk.measure}({spectrum}), B={risk.bundle_size}, {risk.composition} composition, {risk.pairing} "
+        f"pairing, baseline {risk.baseline}, ties {risk.ties}, {training.importance_sampling_level} ratio, "
+        f"lr {training.learning_rate:g}, seed {training.seed}"
+    )
+
+
+def _cell(estimate: Estimate, part: str) -> str:
+    sign = "+" if part == "change" else ""
+    return f"{estimate.mean:{sign}.3f} [{estimate.low:{sign}.3f}, {estimate.high:{sign}.3f}]"
+
+
+def _wall_seconds(run_dir: Path) -> float:
+    """From the first line of the run's environment to now; a resumed run counts its pause too."""
+    import datetime
+
+    started = datetime.datetime.fromisoformat(read_json(run_dir / "environment.json")["started"])
+    return round(time.time() - started.timestamp(), 1)

@@ -1,0 +1,1 @@
+"""Rewards: texts in, scores out. No module here imports torch or a training engine."""

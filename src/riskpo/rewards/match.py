@@ -1,0 +1,73 @@
+"""The built-in rewards for a user's own data: the last answer of a completion, compared as text or as a number.
+
+Both take TRL's reward signature. A completion without an answer is wrong (0.0). A gold answer that cannot be
+compared is not the model's fault: its completions cannot be scored (None).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+# 1,234.5  -7  .5  3e-4 ; a comma only between groups of three digits.
+_NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_LONGEST = 100_000  # characters of a completion's end that are searched; a longer one is cut, not scanned for ever
+
+
+def exact_match(completions: Sequence[Any], answer: Sequence[Any], **_: Any) -> list[float | None]:
+    """1.0 where the completion, outer blanks removed, equals the gold answer character by character, else 0.0.
+
+    Args:
+        completions: texts, or conversations whose last message is the completion.
+        answer: gold answers; None = unscorable.
+    """
+    return [
+        None if gold is None else float(text_of(completion).strip() == str(gold).strip())
+        for completion, gold in zip(completions, answer, strict=True)
+    ]
+
+
+def numeric_match(completions: Sequence[Any], answer: Sequence[Any], **_: Any) -> list[float | None]:
+    r"""1.0 where the last number of the completion equals the gold number exactly, else 0.0.
+
+    Thousands separators and trailing zeros do not matter (`1,000.0` is `1000`). No arithmetic is done on the text: an
+    expression counts by its last number only.
+
+    Args:
+        completions: texts, or conversations whose last message is the completion.
+        answer: gold numbers, as numbers or text; one that is not a single number is unscorable: None.
+    """
+    return [_equal_numbers(text_of(c), gold) for c, gold in zip(completions, answer, strict=True)]
+
+
+def text_of(completion: Any) -> str:
+    """A completion's text: itself, or the content of a conversation's last message."""
+    if isinstance(completion, str):
+        return completion
+    return str(completion[-1]["content"])
+
+
+def last_number(text: str) -> Decimal | None:
+    """The last number in a text, or None."""
+    found = [match.group() for match in _NUMBER.finditer(text[-_LONGEST:]) if any(map(str.isdigit, match.group()))]
+    return _decimal(found[-1]) if found else None
+
+
+def _equal_numbers(text: str, gold: Any) -> float | None:
+    right = _decimal(str(gold))
+    if right is None:
+        return None
+    given = last_number(text)
+    return float(given is not None and given == right)
+
+
+def _decimal(text: str) -> Decimal | None:
+    if not text.isascii():
+        return None
+    try:
+        value = Decimal(text.strip().replace(",", ""))
+    except InvalidOperation:
+        return None
+    return value if value.is_finite() else None

@@ -1,0 +1,49 @@
+"""What an estimator does to the policy's entropy: covariances of log-probability with the advantage."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def logp_covariances(logps_PG: Tensor, advantages_PG: Tensor, rewards_PG: Tensor) -> dict[str, float]:
+    """Covariance of log pi(y|x) with the advantage, and with the advantage of the mean objective.
+
+    A natural-gradient step of size eta changes the entropy by -eta Cov_{y ~ pi(.|x)}(log pi(y|x), A(x, y)) + O(eta^2)
+    (paper, sec. 4, after arXiv 2505.22617): the larger the covariance, the faster the entropy falls. The covariance is
+    taken over each prompt's scorable responses (unbiased, n - 1) and averaged over prompts with at least two. The
+    correlations, mean covariance over the root of the mean variances, compare estimators of different scale.
+
+    Args:
+        logps_PG: log-probability of each response, summed over its tokens.
+        advantages_PG: the estimator's advantages.
+        rewards_PG: the rewards, NaN = unscorable; minus the prompt's mean they are the mean objective's advantages.
+
+    Returns:
+        `risk/cov_logp_advantage`, `risk/cov_logp_mean_advantage`, `risk/corr_logp_advantage`,
+        `risk/corr_logp_mean_advantage`; empty when no prompt has two scorable responses. A correlation with a constant
+        is undefined and left out.
+    """
+    logps_PG = logps_PG.to("cpu", torch.float64)
+    usable_PG = ~(rewards_PG.isnan() | logps_PG.isnan())
+    count_P = usable_PG.sum(1)
+    usable_PG, count_P = usable_PG[count_P >= 2], count_P[count_P >= 2]
+    if len(count_P) == 0:
+        return {}
+    kept = (~(rewards_PG.isnan() | logps_PG.isnan())).sum(1) >= 2
+
+    def centred(values_PG: Tensor) -> Tensor:
+        values_PG = values_PG[kept].double().masked_fill(~usable_PG, 0.0)
+        return (values_PG - values_PG.sum(1, keepdim=True) / count_P[:, None]).masked_fill(~usable_PG, 0.0)
+
+    def covariance(left_PG: Tensor, right_PG: Tensor) -> float:
+        return float(((left_PG * right_PG).sum(1) / (count_P - 1)).mean())
+
+    logps = centred(logps_PG)
+    metrics = {}
+    for name, values in (("advantage", centred(advantages_PG)), ("mean_advantage", centred(rewards_PG))):
+        metrics[f"risk/cov_logp_{name}"] = covariance(logps, values)
+        spread = covariance(logps, logps) * covariance(values, values)
+        if spread > 0.0:
+            metrics[f"risk/corr_logp_{name}"] = metrics[f"risk/cov_logp_{name}"] / spread**0.5
+    return metrics

@@ -1,0 +1,1 @@
+"""A run from the command line: its arguments, its folder, and what happens between start and summary."""

@@ -1,0 +1,142 @@
+"""The arguments of a run: recipe or YAML file, then flags. TRL's names and syntax; unknown ones are errors."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from trl import ModelConfig, TrlParser
+
+from riskpo.engines.trl_config import RiskPOConfig
+from riskpo.errors import ConfigError, ResumeError, unknown_name
+from riskpo.runs.folder import last_checkpoint
+
+# What may change when a run is resumed: how long it goes on and what it shows, never what it computes.
+RESUMABLE = {"max_steps", "num_train_epochs", "save_steps", "save_total_limit", "logging_steps", "report_to"}
+
+
+@dataclass
+class RunArguments:
+    """What is trained on what; everything else is RiskPOConfig's (training) or ModelConfig's (loading the model)."""
+
+    task: str | None = field(default=None, metadata={"help": "A built-in task: chain, multiplication."})
+    task_prompts: int = field(default=0, metadata={"help": "Prompts drawn from the task; 0: as many as steps use."})
+    task_seed: int = field(default=1, metadata={"help": "Seed of the task's training prompts."})
+    dataset: str | None = field(default=None, metadata={"help": "Own data: JSONL or parquet file, or a hub id."})
+    dataset_split: str = field(default="train", metadata={"help": "Split of a hub data set."})
+    dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a hub data set."})
+    dataset_revision: str | None = field(default=None, metadata={"help": "Revision of a hub data set."})
+    reward: str | None = field(
+        default=None, metadata={"help": "exact, numeric, or package.module:function; the task's own if unset."}
+    )
+    runs_dir: str = field(default="runs", metadata={"help": "Where runs without --output_dir get their folder."})
+    threads: int = field(default=0, metadata={"help": "CPU threads of torch; 0: torch's choice."})
+    completions_every: int = field(
+        default=10, metadata={"help": "Steps between files of completions in the run's folder; 0: none."}
+    )
+    eval_prompts: int = field(default=0, metadata={"help": "Held-out prompts evaluated before and after; 0: none."})
+    eval_samples: int = field(default=64, metadata={"help": "Samples per held-out prompt."})
+    eval_ks: list[int] = field(default_factory=lambda: [1, 8, 32], metadata={"help": "The k of pass@k."})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, resolved and checked, before anything is touched.
+
+    Args:
+        name: the recipe's or the file's name; names the folder.
+        settings: what was given, defaults left out: enough to repeat the run.
+        run, training, model: the arguments in full.
+        explicit_dir: the folder that was asked for, if any.
+        checkpoint: where a resumed run goes on.
+    """
+
+    name: str
+    settings: dict[str, Any]
+    run: RunArguments
+    training: RiskPOConfig
+    model: ModelConfig
+    explicit_dir: Path | None
+    checkpoint: Path | None = None
+
+
+def recipes() -> list[str]:
+    """Names of the packaged recipes."""
+    return sorted(path.name[:-5] for path in resources.files("riskpo.recipes").iterdir() if path.name.endswith(".yaml"))
+
+
+def plan_new(recipe: str | None, config: str | None, flags: Sequence[str]) -> Plan:
+    """A new run from a recipe's name or a YAML file, and flags that override it.
+
+    Raises:
+        ConfigError: neither or both given, an unknown recipe, key or flag, a value that does not parse.
+    """
+    if (recipe is None) == (config is None):
+        raise ConfigError(f"give either a recipe ({', '.join(recipes())}) or --config FILE.")
+    if recipe is not None:
+        if recipe not in recipes():
+            raise ConfigError(unknown_name("recipe", recipe, recipes()) + " Your own file: --config FILE.")
+        source = resources.files("riskpo.recipes") / f"{recipe}.yaml"
+        return _plan(recipe, _read_yaml(source.read_text(encoding="utf-8"), recipe), flags)
+    path = Path(str(config))
+    if not path.is_file():
+        raise ConfigError(f"the configuration file {path} does not exist.")
+    return _plan(path.stem, _read_yaml(path.read_text(encoding="utf-8"), str(path)), flags)
+
+
+def plan_resumed(folder: Path, flags: Sequence[str]) -> Plan:
+    """The run in a folder, from its last checkpoint.
+
+    Raises:
+        ResumeError: no run or no checkpoint there, or a flag that would change what the run computes.
+    """
+    checkpoint = last_checkpoint(folder)
+    changed = set(_flag_names(flags)) - RESUMABLE
+    if changed:
+        raise ResumeError(
+            f"{', '.join(sorted(changed))} cannot change when a run is resumed: it would be another run. "
+            f"Allowed: {', '.join(sorted(RESUMABLE))}."
+        )
+    settings = _read_yaml((folder / "config.yaml").read_text(encoding="utf-8"), str(folder / "config.yaml"))
+    plan = _plan(folder.name, {**settings, "output_dir": str(folder)}, flags)
+    return dataclasses.replace(plan, checkpoint=checkpoint)
+
+
+def _plan(name: str, settings: dict[str, Any], flags: Sequence[str]) -> Plan:
+    parser = TrlParser([RunArguments, RiskPOConfig, ModelConfig], allow_abbrev=False)
+
+    def fail(message: str) -> None:
+        raise ConfigError(message)
+
+    parser.error = fail
+    allowed = {action.dest for action in parser._actions} - {"help"}
+    given = _flag_names(flags)
+    for key in [*settings, *given]:
+        if key not in allowed and not (key.startswith("no_") and key[3:] in allowed):
+            raise ConfigError(unknown_name("option", key, allowed))
+    parser.set_defaults_with_config(**settings)
+    run, training, model = parser.parse_args_into_dataclasses(args=list(flags))
+    values = {**vars(model), **vars(training), **vars(run)}
+    overrides = {key.removeprefix("no_") if key not in allowed else key for key in given}
+    settings = {**settings, **{key: values[key] for key in overrides}}
+    directory = settings.pop("output_dir", None)
+    return Plan(name, settings, run, training, model, None if directory is None else Path(directory))
+
+
+def _read_yaml(text: str, source: str) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{source} must hold a mapping of options, got {type(values).__name__}.")
+    return values
+
+
+def _flag_names(flags: Sequence[str]) -> list[str]:
+    return [flag[2:].split("=", 1)[0].replace("-", "_") for flag in flags if flag.startswith("--") and len(flag) > 2]

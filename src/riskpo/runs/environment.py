@@ -1,0 +1,75 @@
+"""What a number depends on besides the configuration: versions, machine, commit, command."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "transformers", "trl", "accelerate", "datasets", "peft", "numpy", "vllm")
+
+
+def describe_environment() -> dict[str, Any]:
+    """Versions, machine and command as plain JSON values; no host name, user name or variable of the environment."""
+    import riskpo
+
+    return {
+        "riskpo": riskpo.__version__,
+        "commit": commit_of(Path(riskpo.__file__).parent),
+        "python": platform.python_version(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "machine": describe_machine(),
+        "command": shlex.join(["riskpo", *sys.argv[1:]]),
+        "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def describe_machine() -> dict[str, Any]:
+    """Processor, cores and accelerators."""
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {
+        "system": platform.platform(terse=True),
+        "processor": _processor(),
+        "cores": cores,
+        "torch_threads": torch.get_num_threads(),
+        "accelerators": gpus,
+    }
+
+
+def commit_of(folder: Path) -> str | None:
+    """The git commit of a checkout, with `-dirty` when it has uncommitted changes; None outside one."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(folder), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return commit + ("-dirty" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,252 @@
+"""What happens in a run: check, reserve the folder, evaluate, train, evaluate, summarise."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from riskpo.errors import ConfigError, DataError, unknown_name
+from riskpo.models.registry import resolve_model
+from riskpo.rewards.match import exact_match, numeric_match
+from riskpo.runs.arguments import Plan
+from riskpo.runs.environment import describe_environment
+from riskpo.runs.folder import check_free, read_json, reserve, write_json, write_text
+from riskpo.tasks.checks import check_columns, check_prompts, check_size
+from riskpo.tasks.files import is_local, load_rows
+from riskpo.tasks.registry import get_task
+
+REWARDS: dict[str, Callable[..., Any]] = {"exact": exact_match, "numeric": numeric_match}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a run trains on, checked."""
+
+    train: Any
+    held_out: list[dict[str, Any]]
+    reward: Callable[..., Any]
+
+
+def check(plan: Plan) -> Inputs:
+    """Loads and checks everything that can be had without touching the disk or the network.
+
+    Raises:
+        ConfigError, DataError, RunExistsError: what is wrong, and what to do.
+    """
+    if plan.explicit_dir is not None and plan.checkpoint is None:
+        check_free(plan.explicit_dir)
+    if plan.model.model_name_or_path is None:
+        raise ConfigError("no model: set --model_name_or_path to a local folder, a hub id, or builtin:NAME.")
+    resolve_model(plan.model.model_name_or_path, build=False)
+    _check_evaluation(plan)
+    train, held_out, reward = _data(plan)
+    if train is not None:
+        needed = plan.training.prompts_per_generation
+        what = f"{plan.training.generation_batch_size} responses / {plan.training.num_generations} per prompt"
+        check_columns(train.column_names, ["prompt"], "the training set")
+        if plan.run.reward in REWARDS:
+            check_columns(train.column_names, ["answer"], f"the training set (for reward {plan.run.reward!r})")
+        check_size(len(train), needed, what)
+        check_prompts(train["prompt"], plan.training.allow_duplicate_prompts)
+    return Inputs(train, held_out, reward)
+
+
+def execute(plan: Plan, inputs: Inputs, console: Console) -> int:
+    """Runs a checked plan. Returns the exit status: 0, or 130 after a gentle stop."""
+    from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list
+
+    state = PartialState()
+    if not state.is_main_process:
+        console.quiet = True
+    folder = [plan.explicit_dir]
+    if plan.checkpoint is None:
+        if state.is_main_process:
+            folder = [reserve(plan.explicit_dir, Path(plan.run.runs_dir), plan.name)]
+        broadcast_object_list(folder)
+    assert folder[0] is not None
+    run_dir = folder[0]
+    plan.training.output_dir = str(run_dir)
+    plan.training.disable_tqdm = True
+    if state.is_main_process and plan.checkpoint is None:
+        write_text(run_dir / "config.yaml", yaml.safe_dump(plan.settings, sort_keys=False))
+        write_json(run_dir / "arguments.json", {**plan.training.to_dict(), **vars(plan.run)})
+        write_json(run_dir / "environment.json", describe_environment())
+    if plan.run.threads:
+        import torch
+
+        torch.set_num_threads(plan.run.threads)
+    console.print(f"[bold]{plan.name}[/bold]: writing to {run_dir}", highlight=False)
+    return _train(plan, inputs, run_dir, console)
+
+
+def _train(plan: Plan, inputs: Inputs, run_dir: Path, console: Console) -> int:
+    from transformers import PrinterCallback, ProgressCallback
+    from trl import get_peft_config, get_quantization_config
+
+    from riskpo.engines.trl import RiskPOTrainer
+    from riskpo.runs.callbacks import CompletionsLog, GentleStop, LiveLine, MetricsLog
+
+    model = str(resolve_model(str(plan.model.model_name_or_path), build=True, console=console))
+    train = inputs.train if inputs.train is not None else _hub_data(plan)
+    plan.training.model_init_kwargs = {
+        "revision": plan.model.model_revision,
+        "attn_implementation": plan.model.attn_implementation,
+        "dtype": plan.model.dtype,
+        **(plan.training.model_init_kwargs or {}),
+    }
+    stop, live = GentleStop(console), LiveLine(console)
+    trainer = RiskPOTrainer(
+        model=model,
+        reward_funcs=inputs.reward,
+        args=plan.training,
+        train_dataset=train,
+        quantization_config=get_quantization_config(plan.model),
+        peft_config=get_peft_config(plan.model),
+        callbacks=[MetricsLog(run_dir / "metrics.jsonl"), live, stop],
+    )
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(callback)
+    if plan.run.completions_every and not plan.training.log_completions:
+        trainer.add_callback(CompletionsLog(trainer, run_dir / "completions", plan.run.completions_every))
+    before = _evaluate(trainer, inputs, plan, run_dir / "eval" / "before.json", console)
+    try:
+        trainer.train(resume_from_checkpoint=None if plan.checkpoint is None else str(plan.checkpoint))
+    except KeyboardInterrupt:
+        live.close()
+        console.print(_how_to_resume(run_dir))
+        return 130
+    finally:
+        live.close()
+        stop.restore()
+    if stop.stopped:
+        console.print(f"Stopped and saved at step {trainer.state.global_step}. " + _how_to_resume(run_dir))
+        return 130
+    trainer.save_model(str(run_dir / "model"))
+    after = _evaluate(trainer, inputs, plan, run_dir / "eval" / "after.json", console)
+    if trainer.is_world_process_zero():
+        from riskpo.reports.summary import summarise
+
+        summarise(run_dir, plan, before, after, console)
+    return 0
+
+
+def _evaluate(trainer: Any, inputs: Inputs, plan: Plan, path: Path, console: Console) -> dict[str, Any] | None:
+    """Samples the held-out prompts, or reads what an earlier part of the run has measured."""
+    if not inputs.held_out:
+        return None
+    if path.is_file():
+        values: dict[str, Any] = read_json(path)
+        return values
+    if path.name == "before.json" and plan.checkpoint is not None:
+        console.print("[yellow]the run was stopped before its first evaluation had finished: no 'before' is known.[/]")
+        return None
+    record = None
+    if trainer.is_world_process_zero():
+        from riskpo.evaluation.sampling import sample
+
+        with console.status(f"evaluating {len(inputs.held_out)} held-out prompts x {plan.run.eval_samples} samples"):
+            outcomes = sample(
+                trainer.accelerator.unwrap_model(trainer.model),
+                trainer.processing_class,
+                inputs.held_out,
+                inputs.reward,
+                samples=plan.run.eval_samples,
+                max_new_tokens=plan.training.max_completion_length,
+                temperature=plan.training.temperature,
+                seed=plan.training.seed,
+                batch_size=2048 if plan.run.task == "chain" else 64,
+            )
+        record = {
+            "correct": outcomes.correct_Q.tolist(),
+            "samples": plan.run.eval_samples,
+            "entropy": outcomes.entropy,
+            "unscorable": outcomes.unscorable,
+        }
+        write_json(path, record)
+    trainer.accelerator.wait_for_everyone()
+    return record
+
+
+def _check_evaluation(plan: Plan) -> None:
+    run = plan.run
+    if run.eval_prompts < 0 or run.eval_samples < 1:
+        raise ConfigError("--eval_prompts must be >= 0 and --eval_samples >= 1.")
+    if run.eval_prompts and run.task is None:
+        raise ConfigError(
+            "--eval_prompts needs a built-in --task: own data has no held-out split."
+        )
+    if run.eval_prompts and (not run.eval_ks or not all(1 <= k <= run.eval_samples for k in run.eval_ks)):
+        raise ConfigError(f"--eval_ks {run.eval_ks} must lie between 1 and --eval_samples {run.eval_samples}.")
+
+
+def _data(plan: Plan) -> tuple[Any, list[dict[str, Any]], Callable[..., Any]]:
+    """Training set (None: a hub id, loaded later), held-out rows, reward."""
+    from datasets import Dataset
+
+    run = plan.run
+    if (run.task is None) == (run.dataset is None):
+        raise ConfigError("give either --task (built in) or --dataset (a JSONL or parquet file, or a hub id).")
+    if run.task is not None:
+        task = get_task(run.task)
+        try:
+            rows = task.rows("train", run.task_prompts or _prompts_used(plan), run.task_seed)
+            held_out = task.rows("test", run.eval_prompts, 0) if run.eval_prompts else []
+        except ValueError as error:
+            raise DataError(str(error)) from error
+        return Dataset.from_list(rows), held_out, task.reward if run.reward is None else load_reward(run.reward)
+    if run.reward is None:
+        raise ConfigError("own data needs a --reward: exact, numeric, or package.module:function.")
+    assert run.dataset is not None
+    reward = load_reward(run.reward)
+    return load_rows(run.dataset) if is_local(run.dataset) else None, [], reward
+
+
+def _hub_data(plan: Plan) -> Any:
+    run = plan.run
+    return load_rows(str(run.dataset), run.dataset_split, run.dataset_config, run.dataset_revision)
+
+
+def _prompts_used(plan: Plan) -> int:
+    """Distinct prompts that max_steps steps go through."""
+    training = plan.training
+    if training.max_steps <= 0:
+        raise ConfigError("a built-in task needs --max_steps or --task_prompts to know how many prompts to draw.")
+    per_block = max(training.steps_per_generation * training.num_iterations, 1)
+    generations = -(-training.max_steps * training.gradient_accumulation_steps // per_block)
+    return training.prompts_per_generation * generations
+
+
+def load_reward(name: str) -> Callable[..., Any]:
+    """A built-in reward by name, or a function as `package.module:function` (the current folder is searched first).
+
+    Raises:
+        ConfigError: an unknown name, or nothing callable there.
+    """
+    if name in REWARDS:
+        return REWARDS[name]
+    if ":" not in name:
+        raise ConfigError(unknown_name("reward", name, REWARDS) + " Or your own function: package.module:function.")
+    module_name, function_name = name.split(":", 1)
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"the reward {name!r} cannot be loaded: {error}") from error
+    if not callable(function):
+        raise ConfigError(f"the reward {name!r} is a {type(function).__name__}, not a function.")
+    result: Callable[..., Any] = function
+    return result
+
+
+def _how_to_resume(run_dir: Path) -> str:
+    return f"Resume with: riskpo train --resume {run_dir}"

@@ -1,0 +1,65 @@
+"""What a training set must satisfy before anything expensive starts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from riskpo.errors import DataError
+
+
+def check_columns(given: Iterable[str], needed: Iterable[str], what: str) -> None:
+    """Raises DataError when a needed column is missing."""
+    given = list(given)
+    missing = [column for column in needed if column not in given]
+    if missing:
+        raise DataError(f"{what} lacks the column(s) {missing}; it has {given}.")
+
+
+def check_prompts(prompts: Iterable[Any], allow_duplicates: bool) -> None:
+    """Every prompt says something, and none repeats unless that is allowed.
+
+    Args:
+        prompts: texts, or conversations (lists of messages with `content`).
+        allow_duplicates: whether equal prompts are accepted.
+
+    Raises:
+        DataError: naming the first rows at fault.
+    """
+    empty, repeated = [], []
+    first_row: dict[int, int] = {}
+    for row, prompt in enumerate(prompts):
+        if not _says_something(prompt):
+            empty.append(row)
+        key = hash(prompt if isinstance(prompt, str) else json.dumps(prompt, sort_keys=True, default=str))
+        if first_row.setdefault(key, row) != row:
+            repeated.append((first_row[key], row))
+    if empty:
+        raise DataError(f"{len(empty)} prompts are empty (rows {_some(empty)}): remove these rows.")
+    if repeated and not allow_duplicates:
+        raise DataError(
+            f"{len(repeated)} prompts repeat an earlier one (rows {_some(repeated)}). Repeats weigh a prompt more than "
+            "once and may carry conflicting answers: remove them, or set allow_duplicate_prompts=True."
+        )
+
+
+def check_size(rows: int, needed: int, how: str) -> None:
+    """Raises DataError when a data set is smaller than one step (TRL would run 0 steps and say nothing)."""
+    if rows < needed:
+        raise DataError(
+            f"the training set has {rows} prompts, but one step takes {needed} ({how}): not a single step would run. "
+            "Add prompts or make the step smaller."
+        )
+
+
+def _says_something(prompt: Any) -> bool:
+    if isinstance(prompt, str):
+        return bool(prompt.strip())
+    if isinstance(prompt, (list, tuple)):
+        return any(bool(message.get("content")) for message in prompt if isinstance(message, dict))
+    return False
+
+
+def _some(rows: list[Any], most: int = 5) -> str:
+    return ", ".join(map(str, rows[:most])) + (", ..." if len(rows) > most else "")

@@ -1,0 +1,67 @@
+"""A user's own training set: a JSONL or parquet file, or a hub id, with the columns `prompt` and `answer`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from riskpo.errors import DataError
+
+_LOADERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
+
+
+def is_local(name: str) -> bool:
+    """Whether a data set's name is a path: it exists, or looks like a data file rather than a hub id."""
+    return Path(name).exists() or _kind(Path(name)) is not None
+
+
+def load_rows(name: str, split: str = "train", config: str | None = None, revision: str | None = None) -> Any:
+    """The data set as a `datasets.Dataset`.
+
+    Args:
+        name: a path (.jsonl, .json, .parquet, each also .gz where plain text) or a hub id.
+        split, config, revision: of a hub data set.
+
+    Raises:
+        DataError: a file that is missing, empty, of an unknown kind or not readable.
+    """
+    from datasets import load_dataset
+
+    if not is_local(name):
+        return load_dataset(name, config, split=split, revision=revision)
+    path = Path(name)
+    if not path.is_file():
+        raise DataError(f"the data file {path} does not exist.")
+    kind = _kind(path)
+    if kind is None:
+        raise DataError(f"cannot tell the format of {path}: name it *.jsonl, *.json or *.parquet (text also *.gz).")
+    if path.stat().st_size == 0:
+        raise DataError(f"the data file {path} is empty.")
+    if path.name.removesuffix(".gz").endswith(".jsonl"):
+        _check_lines(path)
+    try:
+        return load_dataset(kind, data_files=str(path), split="train")
+    except Exception as error:
+        raise DataError(f"the data file {path} could not be read as {kind}: {error}") from error
+
+
+def _kind(path: Path) -> str | None:
+    return _LOADERS.get(Path(path.name.removesuffix(".gz")).suffix)
+
+
+def _check_lines(path: Path) -> None:
+    """Names the first line that is no JSON object: the loader's own message does not."""
+    import gzip
+
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise DataError(f"{path}, line {number}: not JSON ({error}).") from error
+            if not isinstance(row, dict):
+                raise DataError(f"{path}, line {number}: expected an object, got {type(row).__name__}.")
