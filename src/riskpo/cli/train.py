@@ -24,17 +24,21 @@ def add_parser(verbs: Any, name: str) -> None:
     """Adds the verb to the command line."""
     parser = verbs.add_parser(
         name,
+        usage="riskpo train [RECIPE | --config FILE | --resume RUN] [--dry-run] [--list-options] [--OPTION VALUE ...]",
         help="post-train a model",
         description="Post-train a model from a packaged recipe, a YAML file, or where an earlier run stopped.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("recipe", nargs="?", help="a packaged recipe, e.g. quickstart")
     parser.add_argument("--config", metavar="FILE", help="a YAML file of options")
     parser.add_argument("--resume", metavar="RUN", type=Path, help="the folder of the run to go on with")
-    parser.add_argument("--dry-run", action="store_true", help="resolve and check everything, touch nothing")
-    parser.add_argument("--list-options", action="store_true", help="print every option with its meaning, and leave")
+    parser.add_argument(
+        "--dry-run", "--dry_run", action="store_true", help="resolve and check everything, touch nothing"
+    )
+    parser.add_argument(
+        "--list-options", "--list_options", action="store_true", help="print every option with its meaning, and leave"
+    )
     parser.add_argument("--verbose", action="store_true", help="show the warnings of the libraries underneath")
 
 
@@ -44,7 +48,9 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
 
     if options.list_options:
         return _list_options()
-    if options.resume is not None and (options.recipe or options.config):
+    # The recipe is no positional of argparse: that would take the value of an engine's flag for it.
+    recipe, flags = (flags[0], flags[1:]) if flags and not flags[0].startswith("-") else (None, flags)
+    if options.resume is not None and (recipe or options.config):
         raise ConfigError("--resume takes the recipe from the run's folder: give no recipe and no --config with it.")
     stray = [flag for flag in flags[:1] if not flag.startswith("--")]
     if stray:
@@ -60,7 +66,7 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
     if options.resume is not None:
         plan = plan_resumed(options.resume, flags)
     else:
-        plan = plan_new(options.recipe, options.config, flags)
+        plan = plan_new(recipe, options.config, flags)
     inputs = check(plan)
     if options.dry_run:
         _print_plan(plan, inputs, console)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
+from transformers.trainer_utils import has_length
 
 from riskpo.errors import ConfigError, ResumeError
 from riskpo.risk.advantages import RiskState
@@ -88,6 +89,6 @@ def check_alignment(args: Any, state: TrainerState, train_dataloader: Any) -> No
 
 
 def _step_in_epoch(step: int, accumulation: int, train_dataloader: Any) -> int:
-    if not hasattr(train_dataloader, "__len__"):
+    if train_dataloader is None or not has_length(train_dataloader):  # streamed data has no epochs to count
         return step
     return step % max(-(-len(train_dataloader) // accumulation), 1)

@@ -85,9 +85,10 @@ def sample(
         eos_token_id=stops,
         pad_token_id=tokenizer.pad_token_id,
     )
-    was_training, side = model.training, tokenizer.padding_side
+    was_training, side, own_config = model.training, tokenizer.padding_side, model.generation_config
     devices = [model.device] if model.device.type == "cuda" else []
     model.eval()
+    model.generation_config = config  # `generate` fills gaps from here: a model's own penalties would change the policy
     tokenizer.padding_side = "left"
     try:
         with torch.random.fork_rng(devices), torch.no_grad():
@@ -109,6 +110,7 @@ def sample(
                     progress(start + len(batch), len(queue))
     finally:
         model.train(was_training)
+        model.generation_config = own_config
         tokenizer.padding_side = side
     return Outcomes(_score(rows, texts, reward, samples), recorder.mean, texts)
 

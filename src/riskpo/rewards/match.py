@@ -64,7 +64,7 @@ def _equal_numbers(text: str, gold: Any) -> float | None:
 
 
 def _decimal(text: str) -> Decimal | None:
-    if not text.isascii():
+    if not text.isascii() or ("," in text and not _NUMBER.fullmatch(text.strip())):
         return None
     try:
         value = Decimal(text.strip().replace(",", ""))

@@ -58,7 +58,7 @@ def risk_advantages(rewards_PG: Tensor, config: RiskConfig, state: RiskState, ge
     Pure: the state comes in and goes out, randomness comes from `generator` alone. The signal uses the quantiles from
     before the step; the first step starts them from its own scores and makes no update. For composition `random`, any
     pairing and quantiles that do not depend on the step, the advantages with baseline `anchor` or `loo` are unbiased
-    for the spectrum of the bundle score's law (derived here; tests/risk/test_unbiased.py against the exact gradient).
+    for the spectrum of the bundle score's law (derived here; tests/risk/test_theory.py against the exact gradient).
 
     Args:
         rewards_PG: P prompts x G responses, within `config.reward_range`; NaN = could not be scored. Such a response
@@ -136,13 +136,15 @@ def _centred(signals_PG: Tensor, baseline: str) -> Tensor:
     """Signals minus the baseline. NaN stays NaN; with `loo` a prompt's only scorable response has none left: 0."""
     if baseline == "anchor":
         return signals_PG
-    if baseline == "batch":
-        return signals_PG - signals_PG.nanmean()
-    if baseline == "prompt":
-        return signals_PG - signals_PG.nanmean(1, keepdim=True)
-    count_P1 = (~signals_PG.isnan()).sum(1, keepdim=True)
+    over = (0, 1) if baseline == "batch" else (1,)
+    # Measured from the lowest signal: equal signals then give exactly 0, not the rounding of their mean.
+    above_PG = signals_PG - signals_PG.nan_to_num(nan=torch.inf).amin(over, keepdim=True)
+    centred_PG = above_PG - above_PG.nanmean(over, keepdim=True)
+    if baseline != "loo":
+        return centred_PG
+    count_P1 = (~signals_PG.isnan()).sum(1, keepdim=True, dtype=signals_PG.dtype)
     # A - mean of the others = n/(n-1) (A - mean of all).
-    return (signals_PG - signals_PG.nanmean(1, keepdim=True)) * (count_P1 / (count_P1 - 1).clamp(min=1))
+    return centred_PG * (count_P1 / (count_P1 - 1).clamp(min=1))
 
 
 def _scaled(signals_PG: Tensor, config: RiskConfig) -> Tensor:

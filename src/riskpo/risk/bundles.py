@@ -18,6 +18,10 @@ from riskpo.risk.quantiles import ScoreLaw
 
 Signal = Callable[[Tensor], Tensor]
 
+# Probabilities after a Fourier transform and back are off by about 1e-16; smaller ones are taken to be none, so that a
+# signal that is 0 wherever the score can lie is exactly 0 in expectation too.
+_ROUNDING = 1e-14
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -168,8 +172,10 @@ class ExactPairing:
         before_MBF = torch.cat([one_M1F, freq_MBF[:, :-1].cumprod(1)], dim=1)
         after_MBF = torch.cat([freq_MBF[:, 1:].flip(1).cumprod(1).flip(1), one_M1F], dim=1)
         others = atoms - grid.size + 1  # atoms of the other prompts' score
-        self._others_MBT = torch.fft.irfft(before_MBF * after_MBF, n=atoms)[..., :others].clamp_(min=0.0)
-        group_MT = torch.fft.irfft(before_MBF[:, -1] * freq_MBF[:, -1], n=atoms).clamp_(min=0.0)
+        others_MBT = torch.fft.irfft(before_MBF * after_MBF, n=atoms)[..., :others]
+        group_MT = torch.fft.irfft(before_MBF[:, -1] * freq_MBF[:, -1], n=atoms)
+        self._others_MBT = torch.threshold(others_MBT, _ROUNDING, 0.0)
+        group_MT = torch.threshold(group_MT, _ROUNDING, 0.0)
         self._probs_T = group_MT.mean(0) / group_MT.mean(0).sum()
         self._values_T = grid.scores(torch.arange(atoms, dtype=rewards_PG.dtype), bundle_size)
 

@@ -26,18 +26,20 @@ def logp_covariances(logps_PG: Tensor, advantages_PG: Tensor, rewards_PG: Tensor
     """
     logps_PG = logps_PG.to("cpu", torch.float64)
     usable_PG = ~(rewards_PG.isnan() | logps_PG.isnan())
-    count_P = usable_PG.sum(1)
-    usable_PG, count_P = usable_PG[count_P >= 2], count_P[count_P >= 2]
-    if len(count_P) == 0:
+    kept_P = usable_PG.sum(1) >= 2
+    if not kept_P.any():
         return {}
-    kept = (~(rewards_PG.isnan() | logps_PG.isnan())).sum(1) >= 2
+    unusable_PG, count_P1 = ~usable_PG[kept_P], usable_PG[kept_P].sum(1, keepdim=True)
 
     def centred(values_PG: Tensor) -> Tensor:
-        values_PG = values_PG[kept].double().masked_fill(~usable_PG, 0.0)
-        return (values_PG - values_PG.sum(1, keepdim=True) / count_P[:, None]).masked_fill(~usable_PG, 0.0)
+        values_PG = values_PG[kept_P].double()
+        # Measured from the lowest value: a constant is then exactly 0 about its mean, not the rounding of it.
+        above_PG = values_PG - values_PG.masked_fill(unusable_PG, torch.inf).amin(1, keepdim=True)
+        above_PG = above_PG.masked_fill(unusable_PG, 0.0)
+        return (above_PG - above_PG.sum(1, keepdim=True) / count_P1).masked_fill(unusable_PG, 0.0)
 
     def covariance(left_PG: Tensor, right_PG: Tensor) -> float:
-        return float(((left_PG * right_PG).sum(1) / (count_P - 1)).mean())
+        return float(((left_PG * right_PG).sum(1, keepdim=True) / (count_P1 - 1)).mean())
 
     logps = centred(logps_PG)
     metrics = {}

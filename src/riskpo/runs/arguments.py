@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -116,16 +117,32 @@ def _plan(name: str, settings: dict[str, Any], flags: Sequence[str]) -> Plan:
     parser.error = fail
     allowed = {action.dest for action in parser._actions} - {"help"}
     given = _flag_names(flags)
-    for key in [*settings, *given]:
-        if key not in allowed and not (key.startswith("no_") and key[3:] in allowed):
+    for key in [*settings, *(flag.removeprefix("no_") if flag not in allowed else flag for flag in given)]:
+        if key not in allowed:
             raise ConfigError(unknown_name("option", key, allowed))
     parser.set_defaults_with_config(**settings)
-    run, training, model = parser.parse_args_into_dataclasses(args=list(flags))
+    try:
+        run, training, model, *stray = parser.parse_args_into_dataclasses(
+            list(flags), return_remaining_strings=True, look_for_args_file=False
+        )
+    except ConfigError:
+        raise
+    except ValueError as error:  # the engine's own checks
+        raise ConfigError(str(error)) from error
+    if stray[-1]:
+        raise ConfigError(f"unexpected arguments {stray[-1]}: options are --name value, the recipe comes first.")
     values = {**vars(model), **vars(training), **vars(run)}
     overrides = {key.removeprefix("no_") if key not in allowed else key for key in given}
-    settings = {**settings, **{key: values[key] for key in overrides}}
+    settings = {**settings, **{key: _plain(values[key]) for key in overrides}}
     directory = settings.pop("output_dir", None)
     return Plan(name, settings, run, training, model, None if directory is None else Path(directory))
+
+
+def _plain(value: Any) -> Any:
+    """An argument as YAML can hold it: the engine turns some strings into enumerations and objects."""
+    if isinstance(value, Enum):
+        return value.value
+    return value.to_dict() if hasattr(value, "to_dict") else value
 
 
 def _read_yaml(text: str, source: str) -> dict[str, Any]:

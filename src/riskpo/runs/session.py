@@ -140,13 +140,13 @@ def _train(plan: Plan, inputs: Inputs, run_dir: Path, console: Console) -> int:
 
 
 def _evaluate(trainer: Any, inputs: Inputs, plan: Plan, path: Path, console: Console) -> dict[str, Any] | None:
-    """Samples the held-out prompts, or reads what an earlier part of the run has measured."""
+    """Samples the held-out prompts, or reads what a resumed run has measured before its first step."""
     if not inputs.held_out:
         return None
-    if path.is_file():
-        values: dict[str, Any] = read_json(path)
-        return values
     if path.name == "before.json" and plan.checkpoint is not None:
+        if path.is_file():
+            values: dict[str, Any] = read_json(path)
+            return values
         console.print("[yellow]the run was stopped before its first evaluation had finished: no 'before' is known.[/]")
         return None
     record = None
@@ -181,9 +181,7 @@ def _check_evaluation(plan: Plan) -> None:
     if run.eval_prompts < 0 or run.eval_samples < 1:
         raise ConfigError("--eval_prompts must be >= 0 and --eval_samples >= 1.")
     if run.eval_prompts and run.task is None:
-        raise ConfigError(
-            "--eval_prompts needs a built-in --task: own data has no held-out split."
-        )
+        raise ConfigError("--eval_prompts needs a built-in --task: own data has no held-out split.")
     if run.eval_prompts and (not run.eval_ks or not all(1 <= k <= run.eval_samples for k in run.eval_ks)):
         raise ConfigError(f"--eval_ks {run.eval_ks} must lie between 1 and --eval_samples {run.eval_samples}.")
 

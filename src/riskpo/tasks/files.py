@@ -38,10 +38,12 @@ def load_rows(name: str, split: str = "train", config: str | None = None, revisi
         raise DataError(f"cannot tell the format of {path}: name it *.jsonl, *.json or *.parquet (text also *.gz).")
     if path.stat().st_size == 0:
         raise DataError(f"the data file {path} is empty.")
-    if path.name.removesuffix(".gz").endswith(".jsonl"):
-        _check_lines(path)
     try:
+        if path.name.removesuffix(".gz").endswith(".jsonl"):
+            _check_lines(path)
         return load_dataset(kind, data_files=str(path), split="train")
+    except DataError:
+        raise
     except Exception as error:
         raise DataError(f"the data file {path} could not be read as {kind}: {error}") from error
 

@@ -1,17 +1,17 @@
-"""Multiplication of small numbers as raw text with four worked examples: what a 135M instruct model can almost do."""
+"""One-digit multiplication as raw text with four worked examples: what a 135M instruct model can almost do."""
 
 from __future__ import annotations
 
 import random
 from typing import Any
 
-SHOTS = "2*3=6\n5*5=25\n9*1=9\n4*6=24\n"
-_SHOWN = {(2, 3), (5, 5), (9, 1), (4, 6)}
-SMALLEST, LARGEST = 2, 12
+SHOTS = "2*3=6\n5*5=25\n9*2=18\n4*6=24\n"
+_SHOWN = {(2, 3), (5, 5), (9, 2), (4, 6)}
+SMALLEST, LARGEST = 2, 9
 
 
 def rows(split: str, count: int, seed: int) -> list[dict[str, Any]]:
-    """Distinct products of two numbers in 2..12: `prompt`, `answer`. A quarter of the facts is held out for `test`.
+    """Distinct products of two digits in 2..9: `prompt`, `answer`. A quarter of the facts is held out for `test`.
 
     Raises:
         ValueError: an unknown split, or more rows than there are facts.
