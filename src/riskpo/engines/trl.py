@@ -22,7 +22,7 @@ from riskpo.engines.trl_state import RiskStateCallback
 from riskpo.errors import ConfigError, EngineError, RewardError
 from riskpo.risk.advantages import risk_advantages
 from riskpo.risk.diagnostics import logp_covariances
-from riskpo.tasks.checks import check_columns, check_prompts, check_size
+from riskpo.tasks.checks import check_train_set
 
 PRIVATE_NAMES = {
     "methods": (
@@ -134,7 +134,7 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> Tensor:
         try:
-            rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+            rewards: Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         except (TypeError, ValueError) as error:
             raise RewardError(
                 f"the reward functions {self.reward_func_names} failed: {error}. Each must return one number per "
@@ -149,14 +149,17 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
         texts = [str(row.get("answer") or row.get("solution") or "0") for row in rows]
         chat = not isinstance(prompts[0], str)
         completions = [[{"role": "assistant", "content": text}] if chat else text for text in texts]
-        tokenizer = getattr(self.processing_class, "tokenizer", self.processing_class)
+        tokenizer: Any = getattr(self.processing_class, "tokenizer", self.processing_class)
         ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
         try:
             self._calculate_rewards(rows, prompts, completions, ids)
+        except RewardError:
+            raise
         except Exception as error:
             raise RewardError(
                 f"the reward functions {self.reward_func_names} failed on a trial with the first two rows and the "
-                f"completions {texts}: {error}. If they cannot be called like this, set check_rewards=False."
+                f"completions {texts}: {type(error).__name__}: {error}. Each must return one number per completion, or "
+                "None for one that cannot be scored. If they cannot be called like this, set check_rewards=False."
             ) from error
         self._pending_extra_logs.clear()
         self._pending_metrics.clear()
@@ -287,10 +290,7 @@ class _EpochSampler(Sampler[int]):
 
 def _check_train_set(dataset: Dataset, args: RiskPOConfig) -> None:
     needed = args.prompts_per_generation
-    check_columns(dataset.column_names, ["prompt"], "the training set")
-    check_size(len(dataset), needed, f"{args.generation_batch_size} responses / {args.num_generations} per prompt")
-    images = {"image", "images"} & set(dataset.column_names)
-    check_prompts(dataset["prompt"], args.allow_duplicate_prompts or bool(images))
+    check_train_set(dataset, needed, args.step_in_words, args.allow_duplicate_prompts)
     left_out = len(dataset) % needed
     if left_out and (not args.shuffle_dataset or left_out * 10 > len(dataset)):
         logger.warning(

@@ -150,8 +150,8 @@ class RiskPOConfig(GRPOConfig):  # type: ignore[misc]
         risk = self.risk_config
         if self.prompts_per_generation < risk.bundle_size:
             raise ConfigError(
-                f"one generation holds {self.prompts_per_generation} prompts ({self.generation_batch_size} responses / "
-                f"{self.num_generations} per prompt), fewer than bundle_size={risk.bundle_size}: raise "
+                f"one generation holds {self.prompts_per_generation} prompts ({self.step_in_words}), fewer than "
+                f"bundle_size={risk.bundle_size}: raise "
                 "`per_device_train_batch_size`, `steps_per_generation` or `generation_batch_size`, or lower "
                 "`bundle_size`."
             )
@@ -166,6 +166,11 @@ class RiskPOConfig(GRPOConfig):  # type: ignore[misc]
     def prompts_per_generation(self) -> int:
         """P: how many prompts, over all ranks, are sampled together and so can share bundles."""
         return int(self.generation_batch_size // self.num_generations)
+
+    @property
+    def step_in_words(self) -> str:
+        """Where the number of prompts per generation comes from, for messages."""
+        return f"{self.generation_batch_size} responses / {self.num_generations} per prompt"
 
     def to_dict(self) -> dict[str, Any]:
         """The arguments as logged: options left to the preset appear with the preset's value."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -26,10 +27,11 @@ def summarise(
     summary: dict[str, Any] = {"method": what, "steps": metrics[-1]["step"] if metrics else 0}
     if before and after:
         summary["evaluation"] = compare(before, after, plan.run.eval_ks)
-        console.print(table_of(summary["evaluation"], what, before))
+        console.print(f"\n{what}", highlight=False, soft_wrap=True)
+        console.print(table_of(summary["evaluation"]))
     summary["wall_seconds"] = _wall_seconds(run_dir)
     write_json(run_dir / "summary.json", summary)
-    console.print(f"model, metrics, completions, figure.png: {run_dir}", highlight=False)
+    console.print(f"model, metrics, completions, figure.png: {run_dir}", highlight=False, soft_wrap=True)
 
 
 def compare(before: dict[str, Any], after: dict[str, Any], ks: list[int]) -> dict[str, Any]:
@@ -44,12 +46,13 @@ def compare(before: dict[str, Any], after: dict[str, Any], ks: list[int]) -> dic
     return rows
 
 
-def table_of(evaluation: dict[str, Any], what: str, before: dict[str, Any]) -> Table:
-    """The table that a run ends with."""
+def table_of(evaluation: dict[str, Any]) -> Table:
+    """The table that a run ends with; 80 columns wide at most."""
     table = Table(
-        title=f"{what}\n{evaluation['questions']} held-out prompts x {evaluation['samples']} samples; "
-        "95 % intervals over prompts, paired for the change",
-        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        caption=f"{evaluation['questions']} held-out prompts x {evaluation['samples']} samples; 95 % intervals over "
+        "prompts, of the paired difference for the change",
+        caption_justify="left",
     )
     for column in ("", "before", "after", "change"):
         table.add_column(column, justify="left" if not column else "right")
@@ -58,7 +61,9 @@ def table_of(evaluation: dict[str, Any], what: str, before: dict[str, Any]) -> T
             table.add_row(name, *(_cell(Estimate(**row[part]), part) for part in ("before", "after", "change")))
     entropy = evaluation["entropy"]
     change = entropy["after"] - entropy["before"]
-    table.add_row("entropy (nats)", f"{entropy['before']:.3f}", f"{entropy['after']:.3f}", f"{change:+.3f}")
+    table.add_row(
+        "entropy (nats)", *map(_short, (f"{entropy['before']:.3f}", f"{entropy['after']:.3f}", f"{change:+.3f}"))
+    )
     return table
 
 
@@ -75,7 +80,13 @@ def describe_method(plan: Any) -> str:
 
 def _cell(estimate: Estimate, part: str) -> str:
     sign = "+" if part == "change" else ""
-    return f"{estimate.mean:{sign}.3f} [{estimate.low:{sign}.3f}, {estimate.high:{sign}.3f}]"
+    mean, low, high = (_short(f"{value:{sign}.3f}") for value in (estimate.mean, estimate.low, estimate.high))
+    return f"{mean} [{low}, {high}]"
+
+
+def _short(number: str) -> str:
+    """`0.173` as `.173`."""
+    return number.replace("0.", ".", 1) if number.lstrip("+-").startswith("0.") else number
 
 
 def _wall_seconds(run_dir: Path) -> float:

@@ -42,6 +42,7 @@ class RunArguments:
     )
     eval_prompts: int = field(default=0, metadata={"help": "Held-out prompts evaluated before and after; 0: none."})
     eval_samples: int = field(default=64, metadata={"help": "Samples per held-out prompt."})
+    eval_batch_size: int = field(default=64, metadata={"help": "Sequences per batch of the evaluation."})
     eval_ks: list[int] = field(default_factory=lambda: [1, 8, 32], metadata={"help": "The k of pass@k."})
 
 

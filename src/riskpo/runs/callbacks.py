@@ -146,7 +146,8 @@ class LiveLine(TrainerCallback):  # type: ignore[misc]
             self._bar.update(self._task, status=status)
         elif state.global_step - self._said >= max(state.max_steps // 10, 1) or state.global_step == state.max_steps:
             self._said = state.global_step
-            self._console.print(f"step {state.global_step}/{state.max_steps}  {status}", highlight=False)
+            line = f"step {state.global_step}/{state.max_steps}  {status}"
+            self._console.print(line, highlight=False, soft_wrap=True)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.close()

@@ -19,7 +19,7 @@ from riskpo.rewards.match import exact_match, numeric_match
 from riskpo.runs.arguments import Plan
 from riskpo.runs.environment import describe_environment
 from riskpo.runs.folder import check_free, read_json, reserve, write_json, write_text
-from riskpo.tasks.checks import check_columns, check_prompts, check_size
+from riskpo.tasks.checks import check_train_set
 from riskpo.tasks.files import is_local, load_rows
 from riskpo.tasks.registry import get_task
 
@@ -49,13 +49,11 @@ def check(plan: Plan) -> Inputs:
     _check_evaluation(plan)
     train, held_out, reward = _data(plan)
     if train is not None:
-        needed = plan.training.prompts_per_generation
-        what = f"{plan.training.generation_batch_size} responses / {plan.training.num_generations} per prompt"
-        check_columns(train.column_names, ["prompt"], "the training set")
-        if plan.run.reward in REWARDS:
-            check_columns(train.column_names, ["answer"], f"the training set (for reward {plan.run.reward!r})")
-        check_size(len(train), needed, what)
-        check_prompts(train["prompt"], plan.training.allow_duplicate_prompts)
+        training = plan.training
+        columns = ["answer"] if plan.run.reward in REWARDS else []
+        check_train_set(
+            train, training.prompts_per_generation, training.step_in_words, training.allow_duplicate_prompts, columns
+        )
     return Inputs(train, held_out, reward)
 
 
@@ -84,8 +82,11 @@ def execute(plan: Plan, inputs: Inputs, console: Console) -> int:
         import torch
 
         torch.set_num_threads(plan.run.threads)
-    console.print(f"[bold]{plan.name}[/bold]: writing to {run_dir}", highlight=False)
-    return _train(plan, inputs, run_dir, console)
+    console.print(f"[bold]{plan.name}[/bold]: writing to {run_dir}", highlight=False, soft_wrap=True)
+    try:
+        return _train(plan, inputs, run_dir, console)
+    finally:
+        state.destroy_process_group()
 
 
 def _train(plan: Plan, inputs: Inputs, run_dir: Path, console: Console) -> int:
@@ -122,13 +123,14 @@ def _train(plan: Plan, inputs: Inputs, run_dir: Path, console: Console) -> int:
         trainer.train(resume_from_checkpoint=None if plan.checkpoint is None else str(plan.checkpoint))
     except KeyboardInterrupt:
         live.close()
-        console.print(_how_to_resume(run_dir))
+        console.print(_how_to_resume(run_dir), highlight=False, soft_wrap=True)
         return 130
     finally:
         live.close()
         stop.restore()
     if stop.stopped:
-        console.print(f"Stopped and saved at step {trainer.state.global_step}. " + _how_to_resume(run_dir))
+        said = f"Stopped and saved at step {trainer.state.global_step}. {_how_to_resume(run_dir)}"
+        console.print(said, highlight=False, soft_wrap=True)
         return 130
     trainer.save_model(str(run_dir / "model"))
     after = _evaluate(trainer, inputs, plan, run_dir / "eval" / "after.json", console)
@@ -140,17 +142,13 @@ def _train(plan: Plan, inputs: Inputs, run_dir: Path, console: Console) -> int:
 
 
 def _evaluate(trainer: Any, inputs: Inputs, plan: Plan, path: Path, console: Console) -> dict[str, Any] | None:
-    """Samples the held-out prompts, or reads what a resumed run has measured before its first step."""
+    """Samples the held-out prompts, or reads what an earlier part of the run has measured.
+
+    A resumed run loads its checkpoint when training starts: before that, the model still is the one it began with.
+    """
     if not inputs.held_out:
         return None
-    if path.name == "before.json" and plan.checkpoint is not None:
-        if path.is_file():
-            values: dict[str, Any] = read_json(path)
-            return values
-        console.print("[yellow]the run was stopped before its first evaluation had finished: no 'before' is known.[/]")
-        return None
-    record = None
-    if trainer.is_world_process_zero():
+    if trainer.is_world_process_zero() and not path.is_file():
         from riskpo.evaluation.sampling import sample
 
         with console.status(f"evaluating {len(inputs.held_out)} held-out prompts x {plan.run.eval_samples} samples"):
@@ -163,7 +161,7 @@ def _evaluate(trainer: Any, inputs: Inputs, plan: Plan, path: Path, console: Con
                 max_new_tokens=plan.training.max_completion_length,
                 temperature=plan.training.temperature,
                 seed=plan.training.seed,
-                batch_size=2048 if plan.run.task == "chain" else 64,
+                batch_size=plan.run.eval_batch_size,
             )
         record = {
             "correct": outcomes.correct_Q.tolist(),
@@ -173,13 +171,16 @@ def _evaluate(trainer: Any, inputs: Inputs, plan: Plan, path: Path, console: Con
         }
         write_json(path, record)
     trainer.accelerator.wait_for_everyone()
-    return record
+    values: dict[str, Any] = read_json(path)
+    return values
 
 
 def _check_evaluation(plan: Plan) -> None:
     run = plan.run
-    if run.eval_prompts < 0 or run.eval_samples < 1:
-        raise ConfigError("--eval_prompts must be >= 0 and --eval_samples >= 1.")
+    if run.eval_prompts < 0 or run.eval_samples < 1 or run.eval_batch_size < 1:
+        raise ConfigError("--eval_prompts must be >= 0, --eval_samples and --eval_batch_size >= 1.")
+    if run.eval_prompts and (plan.training.fsdp or plan.training.deepspeed):
+        raise ConfigError("--eval_prompts samples on one process, which a sharded model does not allow: set it to 0.")
     if run.eval_prompts and run.task is None:
         raise ConfigError("--eval_prompts needs a built-in --task: own data has no held-out split.")
     if run.eval_prompts and (not run.eval_ks or not all(1 <= k <= run.eval_samples for k in run.eval_ks)):
@@ -220,7 +221,7 @@ def _prompts_used(plan: Plan) -> int:
         raise ConfigError("a built-in task needs --max_steps or --task_prompts to know how many prompts to draw.")
     per_block = max(training.steps_per_generation * training.num_iterations, 1)
     generations = -(-training.max_steps * training.gradient_accumulation_steps // per_block)
-    return training.prompts_per_generation * generations
+    return int(training.prompts_per_generation * generations)
 
 
 def load_reward(name: str) -> Callable[..., Any]:

@@ -53,6 +53,22 @@ def check_size(rows: int, needed: int, how: str) -> None:
         )
 
 
+def check_train_set(dataset: Any, needed: int, how: str, allow_duplicates: bool, columns: Iterable[str] = ()) -> None:
+    """All of the above for a `datasets.Dataset` with the column `prompt` and further needed columns.
+
+    Args:
+        dataset: the training set. Rows with images may share their text: only text prompts count as repeats.
+        needed: prompts per step.
+        how: where that number comes from, for the message.
+        allow_duplicates: whether text prompts may repeat.
+        columns: further columns, needed by the reward.
+    """
+    check_columns(dataset.column_names, ["prompt", *columns], "the training set")
+    check_size(len(dataset), needed, how)
+    has_images = bool({"image", "images"} & set(dataset.column_names))
+    check_prompts(dataset["prompt"], allow_duplicates or has_images)
+
+
 def _says_something(prompt: Any) -> bool:
     if isinstance(prompt, str):
         return bool(prompt.strip())

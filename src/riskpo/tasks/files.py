@@ -26,7 +26,7 @@ def load_rows(name: str, split: str = "train", config: str | None = None, revisi
     Raises:
         DataError: a file that is missing, empty, of an unknown kind or not readable.
     """
-    from datasets import load_dataset
+    from datasets import Dataset, load_dataset
 
     if not is_local(name):
         return load_dataset(name, config, split=split, revision=revision)
@@ -40,7 +40,9 @@ def load_rows(name: str, split: str = "train", config: str | None = None, revisi
         raise DataError(f"the data file {path} is empty.")
     try:
         if path.name.removesuffix(".gz").endswith(".jsonl"):
-            _check_lines(path)
+            rows = _read_lines(path)
+            columns = dict.fromkeys(column for row in rows for column in row)
+            return Dataset.from_dict({column: [row.get(column) for row in rows] for column in columns})
         return load_dataset(kind, data_files=str(path), split="train")
     except DataError:
         raise
@@ -52,12 +54,13 @@ def _kind(path: Path) -> str | None:
     return _LOADERS.get(Path(path.name.removesuffix(".gz")).suffix)
 
 
-def _check_lines(path: Path) -> None:
-    """Names the first line that is no JSON object: the loader's own message does not."""
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    """The rows as they stand: the loader would turn an answer like "2020-01-01" into a date, and name no line."""
     import gzip
 
+    rows = []
     opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as lines:
+    with opener(path, "rt", encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
@@ -67,3 +70,7 @@ def _check_lines(path: Path) -> None:
                 raise DataError(f"{path}, line {number}: not JSON ({error}).") from error
             if not isinstance(row, dict):
                 raise DataError(f"{path}, line {number}: expected an object, got {type(row).__name__}.")
+            rows.append(row)
+    if not rows:
+        raise DataError(f"the data file {path} holds no rows.")
+    return rows

@@ -1,0 +1,174 @@
+"""A run's options: recipe or YAML, then flags; what is misspelt is refused, what was given is written down."""
+
+import pytest
+import yaml
+
+from riskpo.errors import ConfigError, ResumeError
+from riskpo.runs.arguments import plan_new, plan_resumed, recipes
+
+
+def options(plan):
+    """Every option of a plan, as plain values."""
+    return {**vars(plan.model), **plan.training.to_dict(), **vars(plan.run)}
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Writes a YAML file of options, enough of them for a step of ten prompts."""
+
+    def write(text):
+        path = tmp_path / "mine.yaml"
+        path.write_text("num_generations: 8\nper_device_train_batch_size: 80\nuse_cpu: true\nbf16: false\n" + text)
+        return str(path)
+
+    return write
+
+
+# --- where options come from ---
+
+
+def test_a_recipe():
+    plan = plan_new("quickstart", None, [])
+    assert plan.name == "quickstart"
+    assert plan.run.task == "chain"
+    assert plan.training.learning_rate == 6e-4
+    assert plan.training.prompts_per_generation == 20
+    assert plan.model.model_name_or_path == "builtin:chain-base"
+    assert plan.explicit_dir is plan.checkpoint is None
+
+
+@pytest.mark.parametrize("recipe", recipes())
+def test_every_recipe_resolves(recipe):
+    assert plan_new(recipe, None, []).settings["task"] in ("chain", "multiplication")
+
+
+def test_yaml_and_its_types(config):
+    """`6e-4` is text to YAML 1.1, which everyone writes anyway."""
+    plan = plan_new(None, config("learning_rate: 6e-4\neval_ks: [1, 4]\noutput_dir: here\ndataset: a.jsonl"), [])
+    assert plan.name == "mine"
+    assert plan.training.learning_rate == 6e-4
+    assert plan.run.eval_ks == [1, 4]
+    assert str(plan.explicit_dir) == "here"
+    assert "output_dir" not in plan.settings
+
+
+def test_flags_override():
+    flags = ["--learning-rate=1e-3", "--max_steps", "7", "--eval_ks", "1", "2", "--no_shuffle_dataset", "--preset", "paper"]
+    plan = plan_new("quickstart", None, flags)
+    assert (plan.training.learning_rate, plan.training.max_steps, plan.run.eval_ks) == (1e-3, 7, [1, 2])
+    assert plan.training.shuffle_dataset is False
+    given = {"learning_rate": 1e-3, "max_steps": 7, "eval_ks": [1, 2], "shuffle_dataset": False, "preset": "paper"}
+    assert plan.settings.items() >= given.items()
+    assert plan.training.risk_config.pairing == "random"
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        [],
+        ["--lr_scheduler_type", "cosine", "--save_strategy", "no", "--optim", "sgd"],
+        ["--accelerator_config", '{"split_batches": true}', "--lr_scheduler_kwargs", '{"a": 1}'],
+        ["--report_to", "none", "--no_shuffle_dataset", "--use_peft", "--lora_target_modules", "q", "k"],
+        ["--measure", "custom", "--spectrum_levels", "0.2", "--spectrum_weights", "1.5", "0.5"],
+        ["--gradient_checkpointing", "true", "--dtype", "bfloat16", "--save_steps", "0.5"],
+    ],
+)
+def test_the_settings_repeat_the_run(tmp_path, flags):
+    """What goes into config.yaml gives the same options again: enumerations and objects are written as plain values."""
+    plan = plan_new("quickstart", None, flags)
+    path = tmp_path / "again.yaml"
+    path.write_text(yaml.safe_dump(plan.settings))
+    assert options(plan_new(None, str(path), [])) == options(plan)
+
+
+# --- what is refused ---
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--max_stepz", "5"], "unknown option 'max_stepz'. Did you mean 'max_steps'?"),
+        (["--max_step", "5"], "unknown option 'max_step'. Did you mean 'max_steps'?"),  # no abbreviations
+        (["--max_steps", "many"], "invalid int value: 'many'"),
+        (["--max_steps"], "argument --max_steps/--max-steps: expected one argument"),
+        (["--use_cpu", "maybe"], "Truthy value expected: got maybe"),
+        (["--preset", "papr"], "unknown preset 'papr'. Did you mean 'paper'?"),
+        (["--scale_rewards", "group"], "undoes the risk measure"),
+        (["--num_generations", "7"], "generation_batch_size (160) must be divisible by num_generations (7)"),
+        (["--bundle_size", "21"], "one generation holds 20 prompts"),
+        (["--lr_scheduler_type", "cosin"], "cosin is not a valid SchedulerType"),
+        (["--max_steps", "5", "quickstart"], "unexpected arguments ['quickstart']"),
+        (["--no_bf16"], "unexpected arguments ['--no_bf16']"),
+        (["-x"], "unexpected arguments ['-x']"),
+    ],
+)
+def test_wrong_flags(flags, message):
+    with pytest.raises(ConfigError) as caught:
+        plan_new("quickstart", None, flags)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("max_stepz: 5", "unknown option 'max_stepz'. Did you mean 'max_steps'?"),
+        ("no_shuffle_dataset: true", "unknown option 'no_shuffle_dataset'. Did you mean 'shuffle_dataset'?"),
+        ("learning_rate: fast", "invalid float value: 'fast'"),
+        ("5: 6", "unknown option 5."),
+        ("a: [", "is not valid YAML"),
+        ("measure: cvr", "unknown `measure` 'cvr'. Did you mean 'cvar'?"),
+    ],
+)
+def test_wrong_files(config, text, message):
+    with pytest.raises(ConfigError) as caught:
+        plan_new(None, config(text), [])
+    assert message in str(caught.value)
+
+
+def test_a_file_that_is_no_mapping(tmp_path):
+    (tmp_path / "list.yaml").write_text("- a\n- b\n")
+    with pytest.raises(ConfigError, match=r"list\.yaml must hold a mapping of options, got list"):
+        plan_new(None, str(tmp_path / "list.yaml"), [])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "config", "message"),
+    [
+        (None, None, r"give either a recipe \(.*quickstart.*\) or --config FILE"),
+        ("quickstart", "a.yaml", "give either a recipe"),
+        ("quickstrat", None, r"unknown recipe 'quickstrat'\. Did you mean 'quickstart'\?.*Your own file: --config"),
+        (None, "nowhere.yaml", r"the configuration file nowhere\.yaml does not exist"),
+    ],
+)
+def test_wrong_sources(recipe, config, message):
+    with pytest.raises(ConfigError, match=message):
+        plan_new(recipe, config, [])
+
+
+# --- resuming ---
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    folder = tmp_path / "quick"
+    (folder / "checkpoint-4").mkdir(parents=True)
+    (folder / "checkpoint-4" / "trainer_state.json").touch()
+    (folder / "config.yaml").write_text(yaml.safe_dump(plan_new("quickstart", None, ["--seed", "3"]).settings))
+    return folder
+
+
+def test_resumed(run_dir):
+    plan = plan_resumed(run_dir, ["--max_steps", "600", "--logging-steps=5"])
+    assert (plan.name, plan.explicit_dir, plan.checkpoint) == ("quick", run_dir, run_dir / "checkpoint-4")
+    assert (plan.training.seed, plan.training.max_steps, plan.training.logging_steps) == (3, 600, 5)
+    assert plan.training.output_dir == str(run_dir)
+
+
+def test_a_resumed_run_stays_the_same_run(run_dir):
+    with pytest.raises(ResumeError, match=r"^learning_rate, risk_low cannot change when a run is resumed.*max_steps"):
+        plan_resumed(run_dir, ["--risk_low", "0.1", "--learning-rate", "1", "--max_steps", "9"])
+
+
+def test_no_run_to_resume(tmp_path):
+    with pytest.raises(ResumeError, match="is not the folder of a run"):
+        plan_resumed(tmp_path, [])

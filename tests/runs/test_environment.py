@@ -1,0 +1,52 @@
+"""A run says what it depends on, and nothing about whose machine it ran on."""
+
+import getpass
+import json
+import socket
+import subprocess
+import sys
+
+from riskpo.runs.environment import PACKAGES, commit_of, describe_environment
+
+
+def test_keys(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/somewhere/bin/riskpo", "train", "my run", "--seed", "3"])
+    values = describe_environment()
+    assert list(values) == ["riskpo", "commit", "python", "packages", "machine", "command", "started"]
+    assert list(values["machine"]) == ["system", "processor", "cores", "torch_threads", "accelerators"]
+    assert values["command"] == "riskpo train 'my run' --seed 3"
+    assert {"torch", "transformers", "trl"} <= set(values["packages"]) <= set(PACKAGES)
+    assert values["machine"]["cores"] >= 1
+    assert values["started"].endswith("+00:00")
+    assert json.loads(json.dumps(values)) == values
+
+
+def test_no_names(monkeypatch):
+    """Variables, host and user stay out; the command line is the user's own and stays as it was given."""
+    monkeypatch.setattr(sys, "argv", ["riskpo"])
+    for name in ("USER", "LOGNAME", "HF_TOKEN", "HOSTNAME"):
+        monkeypatch.setenv(name, "sesame-sesame")
+    text = json.dumps(describe_environment())
+    assert "sesame" not in text
+    for name in (socket.gethostname(), getpass.getuser()):
+        assert len(name) < 4 or name in ("localhost", "linux") or name not in text
+
+
+def git(folder, *arguments):
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True)
+
+
+def test_commit(tmp_path):
+    """None outside a checkout; untracked files do not make it dirty, changed ones do."""
+    assert commit_of(tmp_path) is None
+    git(tmp_path, "init")
+    (tmp_path / "a").write_text("1")
+    git(tmp_path, "add", "a")
+    git(tmp_path, "commit", "-m", "a")
+    (tmp_path / "b").touch()
+    clean = commit_of(tmp_path)
+    assert len(clean) == 40
+    (tmp_path / "a").write_text("2")
+    assert commit_of(tmp_path) == clean + "-dirty"
+    assert commit_of(tmp_path / "nowhere") is None
