@@ -61,9 +61,8 @@ def table_of(evaluation: dict[str, Any]) -> Table:
             table.add_row(name, *(_cell(Estimate(**row[part]), part) for part in ("before", "after", "change")))
     entropy = evaluation["entropy"]
     change = entropy["after"] - entropy["before"]
-    table.add_row(
-        "entropy (nats)", *map(_short, (f"{entropy['before']:.3f}", f"{entropy['after']:.3f}", f"{change:+.3f}"))
-    )
+    cells = (f"{entropy['before']:.3f}", f"{entropy['after']:.3f}", f"{change:+.3f}")
+    table.add_row("entropy (nats)", *map(_short, cells))
     return table
 
 
@@ -80,8 +79,8 @@ def describe_method(plan: Any) -> str:
 
 def _cell(estimate: Estimate, part: str) -> str:
     sign = "+" if part == "change" else ""
-    mean, low, high = (_short(f"{value:{sign}.3f}") for value in (estimate.mean, estimate.low, estimate.high))
-    return f"{mean} [{low}, {high}]"
+    low, high = (_short(f"{value:.3f}") for value in (estimate.low, estimate.high))
+    return f"{_short(f'{estimate.mean:{sign}.3f}')} [{low}, {high}]"
 
 
 def _short(number: str) -> str:

@@ -142,13 +142,14 @@ def _train(plan: Plan, inputs: Inputs, run_dir: Path, console: Console) -> int:
 
 
 def _evaluate(trainer: Any, inputs: Inputs, plan: Plan, path: Path, console: Console) -> dict[str, Any] | None:
-    """Samples the held-out prompts, or reads what an earlier part of the run has measured.
+    """Samples the held-out prompts; "before" is read where an earlier part of the run has measured it.
 
     A resumed run loads its checkpoint when training starts: before that, the model still is the one it began with.
     """
     if not inputs.held_out:
         return None
-    if trainer.is_world_process_zero() and not path.is_file():
+    known = path.stem == "before" and path.is_file()  # the end of an earlier part is not the end of this one
+    if trainer.is_world_process_zero() and not known:
         from riskpo.evaluation.sampling import sample
 
         with console.status(f"evaluating {len(inputs.held_out)} held-out prompts x {plan.run.eval_samples} samples"):
