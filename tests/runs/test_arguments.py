@@ -53,7 +53,17 @@ def test_yaml_and_its_types(config):
 
 
 def test_flags_override():
-    flags = ["--learning-rate=1e-3", "--max_steps", "7", "--eval_ks", "1", "2", "--no_shuffle_dataset", "--preset", "paper"]
+    flags = [
+        "--learning-rate=1e-3",
+        "--max_steps",
+        "7",
+        "--eval_ks",
+        "1",
+        "2",
+        "--no_shuffle_dataset",
+        "--preset",
+        "paper",
+    ]
     plan = plan_new("quickstart", None, flags)
     assert (plan.training.learning_rate, plan.training.max_steps, plan.run.eval_ks) == (1e-3, 7, [1, 2])
     assert plan.training.shuffle_dataset is False
@@ -96,7 +106,7 @@ def test_the_settings_repeat_the_run(tmp_path, flags):
         (["--scale_rewards", "group"], "undoes the risk measure"),
         (["--num_generations", "7"], "generation_batch_size (160) must be divisible by num_generations (7)"),
         (["--bundle_size", "21"], "one generation holds 20 prompts"),
-        (["--lr_scheduler_type", "cosin"], "cosin is not a valid SchedulerType"),
+        (["--lr_scheduler_type", "cosin"], "invalid choice: 'cosin'"),
         (["--max_steps", "5", "quickstart"], "unexpected arguments ['quickstart']"),
         (["--no_bf16"], "unexpected arguments ['--no_bf16']"),
         (["-x"], "unexpected arguments ['-x']"),
@@ -114,6 +124,7 @@ def test_wrong_flags(flags, message):
         ("max_stepz: 5", "unknown option 'max_stepz'. Did you mean 'max_steps'?"),
         ("no_shuffle_dataset: true", "unknown option 'no_shuffle_dataset'. Did you mean 'shuffle_dataset'?"),
         ("learning_rate: fast", "invalid float value: 'fast'"),
+        ("lr_scheduler_type: cosin", "cosin is not a valid SchedulerType"),
         ("5: 6", "unknown option 5."),
         ("a: [", "is not valid YAML"),
         ("measure: cvr", "unknown `measure` 'cvr'. Did you mean 'cvar'?"),

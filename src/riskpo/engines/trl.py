@@ -193,7 +193,7 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
         logps_N = self._sequence_logps(output)
         if logps_N is not None:
             logps_PG = logps_N.view(-1, self.num_generations)
-            metrics = metrics | logp_covariances(logps_PG, step.advantages_PG, rewards_PG.cpu())
+            metrics = metrics | logp_covariances(logps_PG, step.advantages_PG, rewards_PG)
         for name, value in metrics.items():
             self._metrics["train"][name].append(value)
         logged = self._logs["advantages"]

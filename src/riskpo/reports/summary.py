@@ -51,7 +51,7 @@ def table_of(evaluation: dict[str, Any]) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD,
         caption=f"{evaluation['questions']} held-out prompts x {evaluation['samples']} samples; 95 % intervals over "
-        "prompts, of the paired difference for the change",
+        "prompts, of the paired difference for the change; entropy in nats per token",
         caption_justify="left",
     )
     for column in ("", "before", "after", "change"):
@@ -62,7 +62,7 @@ def table_of(evaluation: dict[str, Any]) -> Table:
     entropy = evaluation["entropy"]
     change = entropy["after"] - entropy["before"]
     cells = (f"{entropy['before']:.3f}", f"{entropy['after']:.3f}", f"{change:+.3f}")
-    table.add_row("entropy (nats)", *map(_short, cells))
+    table.add_row("entropy", *map(_short, cells))
     return table
 
 

@@ -24,19 +24,19 @@ def logp_covariances(logps_PG: Tensor, advantages_PG: Tensor, rewards_PG: Tensor
         `risk/corr_logp_mean_advantage`; empty when no prompt has two scorable responses. A correlation with a constant
         is undefined and left out.
     """
-    logps_PG = logps_PG.to("cpu", torch.float64)
+    logps_PG, advantages_PG, rewards_PG = (t.to("cpu", torch.float64) for t in (logps_PG, advantages_PG, rewards_PG))
     usable_PG = ~(rewards_PG.isnan() | logps_PG.isnan())
     kept_P = usable_PG.sum(1) >= 2
     if not kept_P.any():
         return {}
-    unusable_PG, count_P1 = ~usable_PG[kept_P], usable_PG[kept_P].sum(1, keepdim=True)
+    usable_PG = usable_PG[kept_P]
+    count_P1 = usable_PG.sum(1, keepdim=True)
 
     def centred(values_PG: Tensor) -> Tensor:
-        values_PG = values_PG[kept_P].double()
-        # Measured from the lowest value: a constant is then exactly 0 about its mean, not the rounding of it.
-        above_PG = values_PG - values_PG.masked_fill(unusable_PG, torch.inf).amin(1, keepdim=True)
-        above_PG = above_PG.masked_fill(unusable_PG, 0.0)
-        return (above_PG - above_PG.sum(1, keepdim=True) / count_P1).masked_fill(unusable_PG, 0.0)
+        values_PG = values_PG[kept_P].masked_fill(~usable_PG, 0.0)
+        apart_PG = values_PG - values_PG.sum(1, keepdim=True) / count_P1
+        rounding = 1e-12 * values_PG.abs().max()  # of equal values about their mean: no variance to divide by
+        return apart_PG.masked_fill(~usable_PG | (apart_PG.abs() <= rounding), 0.0)
 
     def covariance(left_PG: Tensor, right_PG: Tensor) -> float:
         return float(((left_PG * right_PG).sum(1, keepdim=True) / (count_P1 - 1)).mean())

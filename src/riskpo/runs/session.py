@@ -197,8 +197,9 @@ def _data(plan: Plan) -> tuple[Any, list[dict[str, Any]], Callable[..., Any]]:
         raise ConfigError("give either --task (built in) or --dataset (a JSONL or parquet file, or a hub id).")
     if run.task is not None:
         task = get_task(run.task)
+        count = run.task_prompts or _prompts_used(plan)
         try:
-            rows = task.rows("train", run.task_prompts or _prompts_used(plan), run.task_seed)
+            rows = task.rows("train", count, run.task_seed)
             held_out = task.rows("test", run.eval_prompts, 0) if run.eval_prompts else []
         except ValueError as error:
             raise DataError(str(error)) from error

@@ -1,0 +1,93 @@
+"""The command line's own manners: one line for an error, exit statuses, and flags that are not taken for recipes."""
+
+import pytest
+
+from riskpo import __version__
+from riskpo.cli import main as cli
+from riskpo.errors import DataError
+
+
+@pytest.fixture
+def planned(monkeypatch):
+    """Stops a run once its arguments are known, and hands them over."""
+    seen = []
+
+    def stop(*arguments):
+        seen.append(arguments)
+        raise DataError("enough")
+
+    monkeypatch.setattr("riskpo.runs.arguments.plan_new", stop)
+    monkeypatch.setattr("riskpo.runs.arguments.plan_resumed", stop)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("argv", "arguments"),
+    [
+        (["quickstart"], ("quickstart", None, [])),
+        (["quickstart", "--max_steps", "5"], ("quickstart", None, ["--max_steps", "5"])),
+        (["--config", "a.yaml", "--max_steps", "5"], (None, "a.yaml", ["--max_steps", "5"])),
+        (["--config", "a.yaml", "--eval_ks", "1", "8", "--dry-run"], (None, "a.yaml", ["--eval_ks", "1", "8"])),
+        (["--dry_run", "quickstart", "--seed=3"], ("quickstart", None, ["--seed=3"])),
+    ],
+)
+def test_what_is_the_recipe(planned, argv, arguments):
+    """A flag's value is no recipe, wherever it stands; the examples of --help parse as they read."""
+    assert cli.main(["train", *argv]) == 2
+    assert planned == [arguments]
+
+
+def test_resume_takes_flags(planned):
+    assert cli.main(["train", "--resume", "runs/a", "--max_steps", "600"]) == 2
+    ((folder, flags),) = planned
+    assert (str(folder), flags) == ("runs/a", ["--max_steps", "600"])
+
+
+def test_errors_are_one_line(planned, capsys):
+    assert cli.main(["train", "quickstart"]) == 2
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "riskpo: error: enough\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "give either a recipe"),
+        (["quickstart", "--max_stepz", "5"], "unknown option 'max_stepz'. Did you mean 'max_steps'?"),
+        (["quickstart", "-x"], "unexpected argument '-x': options start with --."),
+        (["quickstart", "--resume", "runs/a"], "--resume takes the recipe from the run's folder"),
+        (["--config", "a.yaml", "--resume", "runs/a"], "--resume takes the recipe from the run's folder"),
+        (["--resume", "/nowhere"], "/nowhere is not the folder of a run"),
+    ],
+)
+def test_errors(capsys, argv, message):
+    assert cli.main(["train", *argv]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_ctrl_c_outside_training(monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("riskpo.runs.arguments.plan_new", interrupted)
+    assert cli.main(["train", "quickstart"]) == 130
+    assert "riskpo: stopped." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("argv", "status"), [(["--version"], 0), ([], 2), (["trian"], 2), (["train", "--help"], 0)])
+def test_exit_statuses(capsys, argv, status):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(argv)
+    assert caught.value.code == status
+    captured = capsys.readouterr()
+    if argv == ["--version"]:
+        assert captured.out == f"riskpo {__version__}\n"
+    if argv == ["train", "--help"]:
+        assert "riskpo train --config my.yaml --max_steps 100" in captured.out
+
+
+def test_list_options(capsys):
+    """Every option, of the run, of TRL and of the estimator, with a word on each."""
+    assert cli.main(["train", "--list-options"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"--{name}" in said for name in ("task_prompts", "learning_rate", "num_generations", "risk_low"))

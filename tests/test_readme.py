@@ -1,0 +1,69 @@
+"""The README is true: its tree, its example, its numbers, its commands."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def block(language: str) -> str:
+    found = re.search(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    assert found is not None
+    return found.group(1)
+
+
+def test_the_tree_names_every_module() -> None:
+    tree = block("")
+    named, stack = set(), []
+    for line in tree.splitlines():
+        name = line.strip().split()[0]
+        depth = (len(line) - len(line.lstrip())) // 2
+        stack = [*stack[:depth], name.rstrip("/")]
+        named.add("/".join(stack))
+    real = {
+        str(path.relative_to(ROOT))
+        for folder in ("src/riskpo", "benchmarks", "experiments", "docs")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".py", ".md", ".yaml"} and path.name not in {"__init__.py", "__main__.py"}
+    }
+    assert real - named == set(), "files that the README's tree lacks"
+    gone = {name for name in named if Path(name).suffix and not (ROOT / name).exists()}
+    assert gone == set(), "files that the README's tree names but that do not exist"
+
+
+@pytest.mark.slow
+def test_the_example_runs(chain_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = block("python")
+    assert len(code.splitlines()) <= 30
+    for there, here in (
+        ('"Qwen/Qwen2.5-0.5B"', repr(chain_model)),
+        ("max_steps=100", "max_steps=1, use_cpu=True, report_to='none'"),
+        ('"out"', repr(str(tmp_path / "out"))),
+    ):
+        assert there in code
+        code = code.replace(there, here)
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), namespace)
+    assert namespace["trainer"].state.global_step == 1  # type: ignore[attr-defined]
+
+
+def test_the_quickstart_table_is_the_measured_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    sys.modules.pop("quickstart", None)
+    import quickstart
+
+    assert quickstart.markdown(json.loads(quickstart.RESULT.read_text())) in README
+
+
+def test_the_commands_are_the_makefiles() -> None:
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"\bmake (\w+)", README)) <= targets
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
