@@ -221,7 +221,6 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     where = environment(SEED)
     where["versions"] |= {name: version(name) for name in ("trl", "transformers", "accelerate", "numpy")}
-    load = os.getloadavg()[0]
     for kind in (GRPOTrainer, RiskPOTrainer):
         for method in HOOKED:
             put_clock_on(kind, method)
@@ -237,7 +236,7 @@ def main() -> None:
     for each in targets:
         met = "met" if each["met"] else "MISSED"
         print(f"{each['what']:<24} {each['value']:.4f}  at most {each['at_most']:g}: {met}")
-    where["machine"]["load_average"] = {"before": load, "after": os.getloadavg()[0]}
+    where["load_average_after"] = round(os.getloadavg()[0], 2)
     work = {"prompts": PROMPTS, "responses": RESPONSES, "new_tokens": TOKENS, "model": MODEL}
     content = {"environment": where, **vars(options), "work": work, "comparisons": results, "targets": targets}
     print(f"written to {write('step_overhead', content)}")

@@ -23,6 +23,7 @@ def lines(axis):
 def test_read_metrics(tmp_path):
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in METRICS))
     assert read_metrics(tmp_path / "metrics.jsonl") == METRICS
+    assert read_metrics(tmp_path / "nothing.jsonl") == []  # a run shorter than logging_steps
 
 
 def test_panels():
