@@ -103,6 +103,7 @@ def test_gold_that_is_no_number_is_unscorable(gold):
 @pytest.mark.parametrize(
     ("text", "number"),
     [
+        ("1,2345", "2345"),
         ("10-12", "-12"),
         ("3/4", "4"),
         ("1..5", "0.5"),

@@ -11,6 +11,7 @@ from riskpo.errors import ConfigError, DataError, RunExistsError
 from riskpo.rewards.match import exact_match
 from riskpo.runs.arguments import plan_new, plan_resumed
 from riskpo.runs.session import check, load_reward
+from riskpo.tasks import chain
 
 OWN = ["--model_name_or_path", "some/model", "--num_generations", "4", "--per_device_train_batch_size", "20"]
 OWN += ["--use_cpu", "--bf16", "false"]
@@ -43,7 +44,7 @@ def test_the_quickstart_s_inputs():
     inputs = check(plan_new("quickstart", None, ["--max_steps", "6", "--eval_prompts", "4"]))
     assert (len(inputs.train), len(inputs.held_out)) == (60, 4)
     assert inputs.train["prompt"][:] == check(plan_new("quickstart", None, ["--max_steps", "8"])).train["prompt"][:60]
-    assert not set(inputs.train["prompt"]) & {row["prompt"] for row in inputs.held_out}
+    assert inputs.held_out == chain.rows("test", 4, 0)
     assert len(check(plan_new("quickstart", None, ["--task_prompts", "40"])).train) == 40
 
 
