@@ -149,5 +149,5 @@ def test_an_engine_that_no_longer_calls_us_is_noticed(
 
 def test_the_default_step_is_too_small_for_a_bundle() -> None:
     # TRL's defaults generate 8 responses a step, one prompt: the error names what to raise.
-    with pytest.raises(ConfigError, match="holds 1 prompts .*per_device_train_batch_size"):
+    with pytest.raises(ConfigError, match=r"holds 1 prompts .*per_device_train_batch_size"):
         RiskPOConfig("unused", bf16=False)
