@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+# A message that lists more names than these hides the one that matters.
+_MOST_NAMES = 30
+
 
 class RiskPOError(Exception):
     """Base class of every error that this package raises on purpose."""
@@ -46,4 +49,5 @@ def unknown_name(kind: str, given: object, allowed: Iterable[str]) -> str:
     names = sorted(allowed)
     near = difflib.get_close_matches(str(given), names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"unknown {kind} {given!r}.{hint} Allowed: {', '.join(names)}."
+    listed = f" Allowed: {', '.join(names)}." if len(names) <= _MOST_NAMES else ""
+    return f"unknown {kind} {given!r}.{hint}{listed}"

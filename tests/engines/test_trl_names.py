@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 
 from datasets import Dataset
 from trl import GRPOTrainer
 
 from riskpo.engines.trl import PRIVATE_NAMES
+from riskpo.engines.trl_config import LOSS_TYPES
 from tests.engines.conftest import make_config, make_trainer
 
 
@@ -39,3 +41,10 @@ def test_the_constructor_takes_what_trl_takes() -> None:
     # The first five by position, as in TRL; the others by name.
     first = list(inspect.signature(GRPOTrainer.__init__).parameters)[1:6]
     assert first == ["model", "reward_funcs", "args", "train_dataset", "eval_dataset"]
+
+
+def test_the_loss_types_are_trls() -> None:
+    # TRL names them in the branches of its loss only.
+    source = inspect.getsource(GRPOTrainer._compute_loss)
+    compared = re.findall(r"self\.loss_type (?:==|in) (\[[^\]]*\]|\"\w+\")", source)
+    assert {name for part in compared for name in re.findall(r"\"(\w+)\"", part)} == set(LOSS_TYPES)

@@ -67,10 +67,10 @@ def test_summarise(tmp_path, before):
     (tmp_path / "metrics.jsonl").write_text('{"step": 2, "reward": 0.5}\n{"step": 4, "reward": 0.5}\n')
     console = Console(file=io.StringIO(), width=80)
     plan = plan_new("quickstart", None, ["--eval_ks", "1", "4"])
-    summarise(tmp_path, plan, before, AFTER, console)
+    summarise(tmp_path, plan, 5, before, AFTER, console)
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["method"] == describe_method(plan)
-    assert summary["steps"] == 4
+    assert summary["steps"] == 5, "the steps that were made, not the last that was logged"
     assert 120 <= summary["wall_seconds"] < 150
     assert summary.get("evaluation") == (compare(BEFORE, AFTER, [1, 4]) if before else None)
     assert (tmp_path / "figure.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"

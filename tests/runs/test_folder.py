@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from riskpo.atomic import read_json, write_json, write_text
 from riskpo.errors import ResumeError, RunExistsError
-from riskpo.runs.folder import check_free, last_checkpoint, read_json, reserve, write_json, write_text
+from riskpo.runs.folder import check_free, last_checkpoint, reserve
 
 
 def test_numbering(tmp_path):

@@ -5,7 +5,7 @@ from typing import Any
 
 from trl import GRPOConfig
 
-from riskpo.errors import ConfigError
+from riskpo.errors import ConfigError, unknown_name
 from riskpo.risk.config import RiskConfig
 
 RISK_OPTIONS = (
@@ -26,6 +26,9 @@ RISK_OPTIONS = (
     "reward_range",
     "reward_step",
 )
+
+# TRL's; tests/engines/test_trl_names.py compares them with TRL's source.
+LOSS_TYPES = ("grpo", "dapo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "vespo")
 
 
 @dataclass
@@ -147,6 +150,9 @@ class RiskPOConfig(GRPOConfig):  # type: ignore[misc]
                 f"multi_objective_aggregation={self.multi_objective_aggregation!r} is not supported: bundle scores "
                 "are sums of rewards on their declared scale, so use 'sum_then_normalize' with `reward_weights`."
             )
+        for name, allowed in (("loss_type", LOSS_TYPES), ("importance_sampling_level", ("token", "sequence"))):
+            if getattr(self, name) not in allowed:  # TRL would notice after the first generation
+                raise ConfigError(unknown_name(f"`{name}`", getattr(self, name), allowed))
         risk = self.risk_config
         if self.prompts_per_generation < risk.bundle_size:
             raise ConfigError(

@@ -75,16 +75,24 @@ def check_alignment(args: Any, state: TrainerState, train_dataloader: Any) -> No
     """
     accumulation = args.gradient_accumulation_steps
     block = args.steps_per_generation * args.num_iterations
-    if args.save_strategy == "steps" and block % accumulation == 0 and (state.save_steps * accumulation) % block:
-        raise ConfigError(
-            f"save_steps={state.save_steps} would save in the middle of a generation, which cannot be resumed exactly: "
-            f"make it a multiple of {block // accumulation} (steps_per_generation={args.steps_per_generation} * "
-            f"num_iterations={args.num_iterations} / gradient_accumulation_steps={accumulation})."
-        )
+    if args.save_strategy == "steps":
+        check_save_steps(args, state.save_steps)
     if (_step_in_epoch(state.global_step, accumulation, train_dataloader) * accumulation) % block:
         raise ResumeError(
             f"the checkpoint of step {state.global_step} was saved in the middle of a generation and cannot be resumed "
             f"exactly: resume from one whose step is a multiple of {max(block // accumulation, 1)}."
+        )
+
+
+def check_save_steps(args: Any, save_steps: int) -> None:
+    """Raises ConfigError for a number of steps between saves that would save within a generation."""
+    accumulation = args.gradient_accumulation_steps
+    block = args.steps_per_generation * args.num_iterations
+    if block % accumulation == 0 and (save_steps * accumulation) % block:
+        raise ConfigError(
+            f"save_steps={save_steps} would save in the middle of a generation, which cannot be resumed exactly: "
+            f"make it a multiple of {block // accumulation} (steps_per_generation={args.steps_per_generation} * "
+            f"num_iterations={args.num_iterations} / gradient_accumulation_steps={accumulation})."
         )
 
 

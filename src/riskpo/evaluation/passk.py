@@ -11,6 +11,7 @@ from riskpo.errors import ConfigError
 
 Floats = NDArray[np.float64]
 RESAMPLES = 10_000
+_HELD_AT_ONCE = 4_000_000  # drawn questions: 32 MB
 
 
 def pass_at_k(correct_Q: NDArray[np.int64], samples: int, k: int) -> Floats:
@@ -54,8 +55,13 @@ def over_questions(values_Q: Floats, seed: int = 0) -> Estimate:
         values_Q: one value a question (or a difference of two models on the same question: a paired comparison).
         seed: seeds the resampling.
     """
-    rng = np.random.default_rng(seed)
     questions = len(values_Q)
-    means = values_Q[rng.integers(questions, size=(RESAMPLES, questions))].mean(axis=1)
+    if questions == 0:
+        raise ConfigError("an interval over questions needs at least one question.")
+    rng = np.random.default_rng(seed)
+    # In parts: resamples x questions would be gigabytes for a large set.
+    rows = max(_HELD_AT_ONCE // questions, 1)
+    parts = [min(rows, RESAMPLES - start) for start in range(0, RESAMPLES, rows)]
+    means = np.concatenate([values_Q[rng.integers(questions, size=(part, questions))].mean(axis=1) for part in parts])
     low, high = np.quantile(means, [0.025, 0.975])
     return Estimate(float(values_Q.mean()), float(low), float(high))

@@ -21,7 +21,7 @@ class Outcomes:
 
     Args:
         rewards_QS: the rewards, NaN where a sample could not be scored.
-        entropy: mean entropy of the policy over the sampled tokens, in nats.
+        entropy: mean entropy of the policy at the sampling temperature over the sampled tokens, in nats.
         texts_QS: the completions.
     """
 
@@ -71,10 +71,11 @@ def sample(
         progress: called with (done, total) sequences after each batch.
     """
     prompts = [render(tokenizer, row["prompt"]) for row in rows]
+    chat = not isinstance(rows[0]["prompt"], str)  # a chat template brings its own special tokens
     order = sorted(range(len(rows)), key=lambda q: len(prompts[q]))  # like lengths together: less padding
     queue = [q for q in order for _ in range(samples)]
     texts: list[list[str]] = [[] for _ in rows]
-    recorder = _EntropyRecorder()
+    recorder = _EntropyRecorder(temperature)
     stops = _as_list(model.generation_config.eos_token_id) or _as_list(tokenizer.eos_token_id)
     config = GenerationConfig(
         do_sample=True,
@@ -95,7 +96,9 @@ def sample(
             torch.manual_seed(seed)
             for start in range(0, len(queue), batch_size):
                 batch = queue[start : start + batch_size]
-                inputs = tokenizer([prompts[q] for q in batch], return_tensors="pt", padding=True).to(model.device)
+                inputs = tokenizer(
+                    [prompts[q] for q in batch], return_tensors="pt", padding=True, add_special_tokens=not chat
+                ).to(model.device)
                 recorder.begin()
                 tokens = model.generate(
                     input_ids=inputs["input_ids"],
@@ -140,15 +143,16 @@ def _score(
 
 
 class _EntropyRecorder(LogitsProcessor):  # type: ignore[misc]
-    """Looks at the logits of every generated token, and leaves them as they are."""
+    """Looks at the logits of every generated token, before the temperature acts, and leaves them as they are."""
 
-    def __init__(self) -> None:
+    def __init__(self, temperature: float) -> None:
+        self._temperature = temperature
         self._steps: list[Tensor] = []
         self._sum = 0.0
         self._count = 0
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        logps = scores.float().log_softmax(-1)
+        logps = (scores.float() / self._temperature).log_softmax(-1)
         self._steps.append(-(logps.exp() * logps.clamp(min=torch.finfo(logps.dtype).min)).sum(-1))
         return scores
 

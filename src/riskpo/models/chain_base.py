@@ -56,7 +56,9 @@ def make_tokenizer() -> Any:
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = Tokenizer(models.WordLevel({token: i for i, token in enumerate([*CHARACTERS, PAD, EOS])}, PAD))
+    vocabulary = {token: number for number, token in enumerate([*CHARACTERS, PAD, EOS])}
+    # The token for unknown characters is not in the vocabulary: text of another task is an error, not padding.
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unknown>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
     tokenizer.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(

@@ -11,20 +11,20 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from riskpo.atomic import read_json, write_json
 from riskpo.evaluation.passk import Estimate, over_questions, pass_at_k
 from riskpo.reports.figures import read_metrics, run_figure
-from riskpo.runs.folder import read_json, write_json
 
 
 def summarise(
-    run_dir: Path, plan: Any, before: dict[str, Any] | None, after: dict[str, Any] | None, console: Console
+    run_dir: Path, plan: Any, steps: int, before: dict[str, Any] | None, after: dict[str, Any] | None, console: Console
 ) -> None:
     """Writes figure.png and summary.json into the run's folder, and prints what they say."""
     metrics = read_metrics(run_dir / "metrics.jsonl")
     what = describe_method(plan)
     figure = run_figure(metrics, before, after, f"{run_dir.name}: {what}")
     figure.savefig(run_dir / "figure.png", dpi=150)
-    summary: dict[str, Any] = {"method": what, "steps": metrics[-1]["step"] if metrics else 0}
+    summary: dict[str, Any] = {"method": what, "steps": steps}
     if before and after:
         summary["evaluation"] = compare(before, after, plan.run.eval_ks)
         console.print(f"\n{what}", highlight=False, soft_wrap=True)

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-# 1,234.5  -7  .5  3e-4 ; a comma only between groups of three digits.
-_NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+)?(?:[eE][-+]?\d+)?")
+# 1,234.5  -7  .5  3e-4 ; a comma only between groups of three digits; no sign where it may be a minus or a hyphen
+# (10-12). A fraction is one token, and no decimal number: 3/4 is not 4.
+_NUMBER = re.compile(r"(?:(?<![\w).])[-+])?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+)?(?:[eE][-+]?\d+)?(?:/\d+)*")
 _LONGEST = 100_000  # characters of a completion's end that are searched; a longer one is cut, not scanned for ever
 
 
@@ -32,8 +33,8 @@ def exact_match(completions: Sequence[Any], answer: Sequence[Any], **_: Any) -> 
 def numeric_match(completions: Sequence[Any], answer: Sequence[Any], **_: Any) -> list[float | None]:
     r"""1.0 where the last number of the completion equals the gold number exactly, else 0.0.
 
-    Thousands separators and trailing zeros do not matter (`1,000.0` is `1000`). No arithmetic is done on the text: an
-    expression counts by its last number only.
+    Thousands separators and trailing zeros do not matter (`1,000.0` is `1000`); numbers are written the English way. No
+    arithmetic is done on the text: a fraction is wrong, and of an expression only the last number counts.
 
     Args:
         completions: texts, or conversations whose last message is the completion.
@@ -46,17 +47,24 @@ def text_of(completion: Any) -> str:
     """A completion's text: itself, or the content of a conversation's last message."""
     if isinstance(completion, str):
         return completion
-    return str(completion[-1]["content"])
+    content = completion[-1].get("content") if completion else None
+    if isinstance(content, list):  # blocks of text and images
+        return "".join(block.get("text", "") for block in content if isinstance(block, dict))
+    return content if isinstance(content, str) else ""
 
 
 def last_number(text: str) -> Decimal | None:
     """The last number in a text, or None."""
-    found = [match.group() for match in _NUMBER.finditer(text[-_LONGEST:]) if any(map(str.isdigit, match.group()))]
+    tail = text[-_LONGEST:].replace("\u2212", "-")  # the typographer's minus
+    found = [match.group() for match in _NUMBER.finditer(tail) if any(map(str.isdigit, match.group()))]
     return _decimal(found[-1]) if found else None
 
 
 def _equal_numbers(text: str, gold: Any) -> float | None:
-    right = _decimal(str(gold))
+    try:
+        right = _decimal(str(gold))
+    except ValueError:  # an integer of more digits than Python prints
+        return None
     if right is None:
         return None
     given = last_number(text)

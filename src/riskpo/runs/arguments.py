@@ -120,8 +120,13 @@ def _plan(name: str, settings: dict[str, Any], flags: Sequence[str]) -> Plan:
     given = _flag_names(flags)
     for key in [*settings, *(flag.removeprefix("no_") if flag not in allowed else flag for flag in given)]:
         if key not in allowed:
-            raise ConfigError(unknown_name("option", key, allowed))
-    parser.set_defaults_with_config(**settings)
+            raise ConfigError(unknown_name("option", key, allowed) + " All of them: riskpo train --list-options.")
+    actions = {action.dest: action for action in parser._actions}
+    try:
+        defaults = {key: _as_typed(actions[key], value) for key, value in settings.items() if value is not None}
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"a list of options does not parse: {error}") from error
+    parser.set_defaults_with_config(**defaults)
     try:
         run, training, model, *stray = parser.parse_args_into_dataclasses(
             list(flags), return_remaining_strings=True, look_for_args_file=False
@@ -137,6 +142,14 @@ def _plan(name: str, settings: dict[str, Any], flags: Sequence[str]) -> Plan:
     settings = {**settings, **{key: _plain(values[key]) for key in overrides}}
     directory = settings.pop("output_dir", None)
     return Plan(name, settings, run, training, model, None if directory is None else Path(directory))
+
+
+def _as_typed(action: Any, value: Any) -> Any:
+    """A value of YAML as the command line would have it: text, which the option's own type then has to accept."""
+    if action.nargs in ("+", "*"):
+        items = value if isinstance(value, list) else [value]
+        return [action.type(str(item)) if callable(action.type) else item for item in items]
+    return value if isinstance(value, (dict, list)) else str(value)
 
 
 def _plain(value: Any) -> Any:

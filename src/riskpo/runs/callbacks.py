@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
-from riskpo.runs.folder import write_text
+from riskpo.atomic import write_text
 
 
 class MetricsLog(TrainerCallback):  # type: ignore[misc]
@@ -34,9 +35,14 @@ class MetricsLog(TrainerCallback):  # type: ignore[misc]
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if not state.is_world_process_zero or not logs or "train_runtime" in logs:
             return
-        row = {"step": state.global_step, "time": round(time.time(), 3), **logs}
+        row = {"step": state.global_step, "time": round(time.time(), 3)}
+        row |= {key: None if _is_nan(value) else value for key, value in logs.items()}  # JSON knows no NaN
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 class CompletionsLog(TrainerCallback):  # type: ignore[misc]

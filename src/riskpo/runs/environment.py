@@ -8,6 +8,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,25 @@ def describe_environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "machine": describe_machine(),
-        "command": shlex.join(["riskpo", *sys.argv[1:]]),
+        "command": shlex.join(["riskpo", *without_secrets(sys.argv[1:])]),
         "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
+
+
+def is_secret(option: str) -> bool:
+    """Whether an option's value must not be written down: access tokens."""
+    return option.lstrip("-").replace("-", "_").endswith("_token")
+
+
+def without_secrets(arguments: Sequence[str]) -> list[str]:
+    """Command-line arguments with the values of secret options masked."""
+    masked = []
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        name, given, _ = argument.partition("=")
+        if given and is_secret(name):
+            argument = f"{name}=***"
+        masked.append("***" if before.startswith("--") and "=" not in before and is_secret(before) else argument)
+    return masked
 
 
 def describe_machine() -> dict[str, Any]:

@@ -1,12 +1,9 @@
-"""The folder of a run. Two runs never share one; what is in it is written whole or not at all."""
+"""The folder of a run. Two runs never share one."""
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from pathlib import Path
-from typing import Any
 
 from riskpo.errors import ResumeError, RunExistsError
 
@@ -66,21 +63,3 @@ def last_checkpoint(folder: Path) -> Path:
             "sooner.)"
         )
     return found[max(found)]
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file so that a reader sees the old one or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, path)
-
-
-def write_json(path: Path, values: Any) -> None:
-    """As `write_text`, for JSON."""
-    write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """The inverse of `write_json`."""
-    return json.loads(path.read_text(encoding="utf-8"))

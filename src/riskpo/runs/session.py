@@ -13,12 +13,14 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from riskpo.errors import ConfigError, DataError, unknown_name
+from riskpo.atomic import read_json, write_json, write_text
+from riskpo.engines.trl_state import check_save_steps
+from riskpo.errors import ConfigError, DataError, ResumeError, unknown_name
 from riskpo.models.registry import resolve_model
 from riskpo.rewards.match import exact_match, numeric_match
 from riskpo.runs.arguments import Plan
-from riskpo.runs.environment import describe_environment
-from riskpo.runs.folder import check_free, read_json, reserve, write_json, write_text
+from riskpo.runs.environment import describe_environment, is_secret
+from riskpo.runs.folder import check_free, last_checkpoint, reserve
 from riskpo.tasks.checks import check_train_set
 from riskpo.tasks.files import is_local, load_rows
 from riskpo.tasks.registry import get_task
@@ -46,6 +48,7 @@ def check(plan: Plan) -> Inputs:
     if plan.model.model_name_or_path is None:
         raise ConfigError("no model: set --model_name_or_path to a local folder, a hub id, or builtin:NAME.")
     resolve_model(plan.model.model_name_or_path, build=False)
+    _check_saving(plan)
     _check_evaluation(plan)
     train, held_out, reward = _data(plan)
     if train is not None:
@@ -74,10 +77,11 @@ def execute(plan: Plan, inputs: Inputs, console: Console) -> int:
     run_dir = folder[0]
     plan.training.output_dir = str(run_dir)
     plan.training.disable_tqdm = True
-    if state.is_main_process and plan.checkpoint is None:
-        write_text(run_dir / "config.yaml", yaml.safe_dump(plan.settings, sort_keys=False))
+    if state.is_main_process:
+        write_text(run_dir / "config.yaml", yaml.safe_dump(kept_settings(plan, inputs), sort_keys=False))
         write_json(run_dir / "arguments.json", {**plan.training.to_dict(), **vars(plan.run)})
-        write_json(run_dir / "environment.json", describe_environment())
+        if plan.checkpoint is None:
+            write_json(run_dir / "environment.json", describe_environment())
     if plan.run.threads:
         import torch
 
@@ -87,6 +91,14 @@ def execute(plan: Plan, inputs: Inputs, console: Console) -> int:
         return _train(plan, inputs, run_dir, console)
     finally:
         state.destroy_process_group()
+
+
+def kept_settings(plan: Plan, inputs: Inputs) -> dict[str, Any]:
+    """What config.yaml holds: enough to repeat the run and to go on with it, and no access token."""
+    settings = {key: value for key, value in plan.settings.items() if not is_secret(key)}
+    if plan.run.task is not None:
+        settings["task_prompts"] = len(inputs.train)  # a longer --max_steps goes on with the same prompts
+    return settings
 
 
 def _train(plan: Plan, inputs: Inputs, run_dir: Path, console: Console) -> int:
@@ -105,15 +117,19 @@ def _train(plan: Plan, inputs: Inputs, run_dir: Path, console: Console) -> int:
         **(plan.training.model_init_kwargs or {}),
     }
     stop, live = GentleStop(console), LiveLine(console)
-    trainer = RiskPOTrainer(
-        model=model,
-        reward_funcs=inputs.reward,
-        args=plan.training,
-        train_dataset=train,
-        quantization_config=get_quantization_config(plan.model),
-        peft_config=get_peft_config(plan.model),
-        callbacks=[MetricsLog(run_dir / "metrics.jsonl"), live, stop],
-    )
+    try:
+        trainer = RiskPOTrainer(
+            model=model,
+            reward_funcs=inputs.reward,
+            args=plan.training,
+            train_dataset=train,
+            quantization_config=get_quantization_config(plan.model),
+            peft_config=get_peft_config(plan.model),
+            callbacks=[MetricsLog(run_dir / "metrics.jsonl"), live, stop],
+        )
+    except OSError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(f"the model {plan.model.model_name_or_path} could not be loaded: {reason}") from error
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     if plan.run.completions_every and not plan.training.log_completions:
@@ -123,7 +139,7 @@ def _train(plan: Plan, inputs: Inputs, run_dir: Path, console: Console) -> int:
         trainer.train(resume_from_checkpoint=None if plan.checkpoint is None else str(plan.checkpoint))
     except KeyboardInterrupt:
         live.close()
-        console.print(_how_to_resume(run_dir), highlight=False, soft_wrap=True)
+        console.print(f"Stopped at once. {_how_to_resume(run_dir)}", highlight=False, soft_wrap=True)
         return 130
     finally:
         live.close()
@@ -137,7 +153,7 @@ def _train(plan: Plan, inputs: Inputs, run_dir: Path, console: Console) -> int:
     if trainer.is_world_process_zero():
         from riskpo.reports.summary import summarise
 
-        summarise(run_dir, plan, before, after, console)
+        summarise(run_dir, plan, trainer.state.global_step, before, after, console)
     return 0
 
 
@@ -174,6 +190,14 @@ def _evaluate(trainer: Any, inputs: Inputs, plan: Plan, path: Path, console: Con
     trainer.accelerator.wait_for_everyone()
     values: dict[str, Any] = read_json(path)
     return values
+
+
+def _check_saving(plan: Plan) -> None:
+    training = plan.training
+    if training.save_only_model:
+        raise ConfigError("save_only_model leaves out optimizer and random states: such a run could not be resumed.")
+    if training.save_strategy == "steps" and training.save_steps >= 1:
+        check_save_steps(training, int(training.save_steps))
 
 
 def _check_evaluation(plan: Plan) -> None:
@@ -241,8 +265,8 @@ def load_reward(name: str) -> Callable[..., Any]:
         sys.path.insert(0, os.getcwd())
     try:
         function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"the reward {name!r} cannot be loaded: {error}") from error
+    except Exception as error:  # importing runs the user's code: whatever it raises, the reward cannot be loaded
+        raise ConfigError(f"the reward {name!r} cannot be loaded: {type(error).__name__}: {error}") from error
     if not callable(function):
         raise ConfigError(f"the reward {name!r} is a {type(function).__name__}, not a function.")
     result: Callable[..., Any] = function
@@ -250,4 +274,8 @@ def load_reward(name: str) -> Callable[..., Any]:
 
 
 def _how_to_resume(run_dir: Path) -> str:
+    try:
+        last_checkpoint(run_dir)
+    except ResumeError:
+        return "No checkpoint was saved yet: the run has to start anew."
     return f"Resume with: riskpo train --resume {run_dir}"

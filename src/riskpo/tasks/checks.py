@@ -66,14 +66,15 @@ def check_train_set(dataset: Any, needed: int, how: str, allow_duplicates: bool,
     check_columns(dataset.column_names, ["prompt", *columns], "the training set")
     check_size(len(dataset), needed, how)
     has_images = bool({"image", "images"} & set(dataset.column_names))
-    check_prompts(dataset["prompt"], allow_duplicates or has_images)
+    check_prompts(dataset["prompt"][:], allow_duplicates or has_images)
 
 
 def _says_something(prompt: Any) -> bool:
     if isinstance(prompt, str):
         return bool(prompt.strip())
     if isinstance(prompt, (list, tuple)):
-        return any(bool(message.get("content")) for message in prompt if isinstance(message, dict))
+        contents = (message.get("content") for message in prompt if isinstance(message, dict))
+        return any(content.strip() if isinstance(content, str) else content for content in contents)
     return False
 
 

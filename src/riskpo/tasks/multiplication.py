@@ -6,27 +6,29 @@ import random
 from typing import Any
 
 SHOTS = "2*3=6\n5*5=25\n9*2=18\n4*6=24\n"
-_SHOWN = {(2, 3), (5, 5), (9, 2), (4, 6)}
-SMALLEST, LARGEST = 2, 9
+_SHOWN = {(2, 3), (5, 5), (2, 9), (4, 6)}
+DIGITS = range(2, 10)
 
 
 def rows(split: str, count: int, seed: int) -> list[dict[str, Any]]:
-    """Distinct products of two digits in 2..9: `prompt`, `answer`. A quarter of the facts is held out for `test`.
+    """Distinct products of two digits in 2..9: `prompt`, `answer`. A quarter of the pairs is held out for `test`.
+
+    A pair is held out in both orders, and pairs shown in the prompt are left out: 43 training and 14 test prompts.
 
     Raises:
-        ValueError: an unknown split, or more rows than there are facts.
+        ValueError: an unknown split, or more rows than there are products.
     """
-    facts = [(a, b) for a in range(SMALLEST, LARGEST + 1) for b in range(SMALLEST, LARGEST + 1) if (a, b) not in _SHOWN]
-    random.Random(0).shuffle(facts)
-    held_out = len(facts) // 4
-    splits = {"test": facts[:held_out], "train": facts[held_out:]}
+    pairs = [(a, b) for a in DIGITS for b in DIGITS if a <= b and (a, b) not in _SHOWN]
+    random.Random(0).shuffle(pairs)
+    held_out = len(pairs) // 4
+    splits = {"test": pairs[:held_out], "train": pairs[held_out:]}
     if split not in splits:
         raise ValueError(f"unknown split {split!r} of the multiplication task; allowed: {', '.join(splits)}.")
-    chosen = splits[split]
-    if count > len(chosen):
-        raise ValueError(f"the {split} split of the multiplication task has {len(chosen)} problems, {count} wanted.")
-    random.Random(seed).shuffle(chosen)
-    return [{"prompt": f"{SHOTS}{a}*{b}=", "answer": str(a * b)} for a, b in chosen[:count]]
+    products = sorted({product for a, b in splits[split] for product in ((a, b), (b, a))})
+    if count > len(products):
+        raise ValueError(f"the {split} split of the multiplication task has {len(products)} problems, {count} wanted.")
+    random.Random(seed).shuffle(products)
+    return [{"prompt": f"{SHOTS}{a}*{b}=", "answer": str(a * b)} for a, b in products[:count]]
 
 
 def first_line_match(completions: list[str], answer: list[str], **_: Any) -> list[float]:
