@@ -1,6 +1,6 @@
 """How long does a step's rewards_PG -> advantages_PG take, and does anyone notice it beside one tensor product?
 
-    python benchmarks/advantages.py        # one thread, a minute or two; writes benchmarks/results/advantages.json
+    python benchmarks/advantages.py        # one thread, two minutes; writes benchmarks/results/advantages.json
 
 Three estimators on the same 0/1 rewards, B = 5: the presets `paper` and `exact`, and for comparison the released
 code's function (settings of its hard run) as a plain loop over responses. Milliseconds are processor time of the one
@@ -20,7 +20,8 @@ from torch import Tensor
 
 from riskpo.risk import RiskConfig, RiskState, risk_advantages
 
-SIZES = {(512, 10): 200, (1024, 16): 100, (2048, 32): 40, (4096, 64): 20, (8192, 64): 20}  # and repetitions
+SIZES = {(512, 10): 40, (1024, 16): 20, (2048, 32): 8, (4096, 64): 4, (8192, 64): 4}  # and repetitions in a round
+ROUNDS = 8
 COMPARED = [(512, 10), (1024, 16), (8192, 64)]
 MASKED = [(512, 10), (1024, 16)]
 TOKENS = 3072
@@ -82,24 +83,39 @@ def unbiased_std(values: list[float]) -> float:
 
 
 def measure_steps(seed: int) -> dict[str, Any]:
-    """Time of a step by size and estimator; the loop at three sizes only, where it is compared."""
-    results = {}
-    for (prompts, responses), repetitions in SIZES.items():
-        generator = torch.Generator().manual_seed(seed)
-        rewards_PG = coin_rewards(prompts, responses, generator)
-        candidates = {preset: preset_step(preset, rewards_PG, generator) for preset in PRESETS}
-        if (prompts, responses) in COMPARED:
-            candidates["loop"] = lambda rewards_PG=rewards_PG: released_loop(rewards_PG)
-        seconds = interleaved(candidates, repetitions)
-        results[f"{prompts}x{responses}"] = {
-            **{name: summary(times) for name, times in seconds.items()},
-            **{f"{name} / paper": ratio(times, seconds["paper"]) for name, times in seconds.items() if name != "paper"},
+    """Time of a step by size and estimator; the loop at three sizes only, where it is compared.
+
+    All sizes are visited in each of several rounds: the machine's slow spells last for many seconds, and one must not
+    fall on a single size.
+    """
+    candidates = {size: step_candidates(*size, seed) for size in SIZES}
+    seconds: dict[tuple[int, int], dict[str, list[float]]] = {
+        size: {name: [] for name in candidates[size]} for size in SIZES
+    }
+    for _ in range(ROUNDS):
+        for size, repetitions in SIZES.items():
+            for name, times in interleaved(candidates[size], repetitions).items():
+                seconds[size][name] += times
+    return {
+        f"{prompts}x{responses}": {
+            **{name: summary(times) for name, times in by_name.items()},
+            **{f"{name} / paper": ratio(times, by_name["paper"]) for name, times in by_name.items() if name != "paper"},
             "ns_per_response": {
                 name: round(1e9 * statistics.median(times) / (prompts * responses), 1)
-                for name, times in seconds.items()
+                for name, times in by_name.items()
             },
         }
-    return results
+        for (prompts, responses), by_name in seconds.items()
+    }
+
+
+def step_candidates(prompts: int, responses: int, seed: int) -> dict[str, Callable[[], Tensor]]:
+    generator = torch.Generator().manual_seed(seed)
+    rewards_PG = coin_rewards(prompts, responses, generator)
+    candidates = {preset: preset_step(preset, rewards_PG, generator) for preset in PRESETS}
+    if (prompts, responses) in COMPARED:
+        candidates["loop"] = lambda: released_loop(rewards_PG)
+    return candidates
 
 
 def measure_masks(seed: int) -> dict[str, Any]:

@@ -7,32 +7,23 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
-import riskpo
+from riskpo.runs.environment import describe_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 
 
 def environment(seed: int) -> dict[str, Any]:
-    """What is needed to run the same again: the code, the seed, the versions and the machine."""
-    return {
-        "commit": _git("rev-parse", "HEAD") or "uncommitted",
-        "changed_since_commit": bool(_git("status", "--porcelain", "--", "src", "benchmarks/*.py")),
-        "seed": seed,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "riskpo": riskpo.__version__},
-        "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "threads_used": torch.get_num_threads()},
-        "load_average": round(os.getloadavg()[0], 2),
-    }
+    """What is needed to run the same again: the code, the seed, the versions and the machine, and how busy that was."""
+    described = describe_environment()
+    described.pop("command")  # names riskpo's own verb; each script's docstring has its command
+    return {**described, "seed": seed, "load_average": round(os.getloadavg()[0], 2)}
 
 
 def interleaved(candidates: Mapping[str, Callable[[], Any]], repetitions: int) -> dict[str, list[float]]:
@@ -68,17 +59,3 @@ def write(name: str, content: Mapping[str, Any]) -> Path:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     return path
-
-
-def _git(*arguments: str) -> str:
-    """The output of a git command; empty where it fails (no repository, no commit yet)."""
-    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def _cpu() -> str:
-    """The processor's name; /proc knows it better than `platform` does on Linux."""
-    listing = Path("/proc/cpuinfo")
-    lines = listing.read_text(encoding="utf-8").splitlines() if listing.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

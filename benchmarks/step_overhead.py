@@ -22,7 +22,6 @@ import threading
 import time
 import zlib
 from collections import defaultdict
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -220,7 +219,6 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     where = environment(SEED)
-    where["versions"] |= {name: version(name) for name in ("trl", "transformers", "accelerate", "numpy")}
     for kind in (GRPOTrainer, RiskPOTrainer):
         for method in HOOKED:
             put_clock_on(kind, method)
