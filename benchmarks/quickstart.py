@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 RESULT = Path(__file__).parent / "results" / "quickstart.json"
+FIGURE = RESULT.with_suffix(".png")
 
 
 def measure() -> dict[str, Any]:
@@ -25,6 +27,7 @@ def measure() -> dict[str, Any]:
         start = time.perf_counter()
         subprocess.run(command, env=environment, check=True)
         seconds = time.perf_counter() - start
+        shutil.copy(folder / "figure.png", FIGURE)
         rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         ran = json.loads((folder / "environment.json").read_text())
         ran.pop("command")  # names the scratch folder
