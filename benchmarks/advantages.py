@@ -1,6 +1,6 @@
 """How long does a step's rewards_PG -> advantages_PG take, and does anyone notice it beside one tensor product?
 
-    python benchmarks/advantages.py        # one thread, two minutes; writes benchmarks/results/advantages.json
+    python benchmarks/advantages.py        # one thread, about a minute; writes benchmarks/results/advantages.json
 
 Three estimators on the same 0/1 rewards, B = 5: the presets `paper` and `exact`, and for comparison the released
 code's function (settings of its hard run) as a plain loop over responses. Milliseconds are processor time of the one

@@ -8,7 +8,7 @@ from riskpo.tasks.multiplication import SHOTS, first_line_match, rows
 def asked(row):
     """The two factors of a row's question."""
     assert row["prompt"].startswith(SHOTS)
-    a, b = row["prompt"].removeprefix(SHOTS).removesuffix("=").split("*")
+    a, b = row["prompt"].removeprefix(SHOTS).removesuffix(" =").split(" * ")
     return int(a), int(b)
 
 
@@ -19,8 +19,8 @@ def test_all_facts():
     assert len(set(facts)) == 57
     assert not {frozenset(asked(row)) for row in train} & {frozenset(asked(row)) for row in test}
     assert all(int(row["answer"]) == a * b for row, (a, b) in zip(train + test, facts, strict=True))
-    assert not any(f"{a}*{b}=" in SHOTS or f"{b}*{a}=" in SHOTS for a, b in facts)
-    assert rows("test", 1, 0) == [{"prompt": SHOTS + "2*6=", "answer": "12"}]
+    assert not any(f"{a} * {b} =" in SHOTS or f"{b} * {a} =" in SHOTS for a, b in facts)
+    assert rows("test", 1, 0) == [{"prompt": SHOTS + "2 * 6 =", "answer": "12"}]
     assert [asked(row) for row in rows("train", 43, 3)] != facts[:43]
 
 

@@ -84,6 +84,11 @@ def risk_advantages(rewards_PG: Tensor, config: RiskConfig, state: RiskState, ge
     pairing = _pair(used_PG, config, generator)
     law = pairing.law()
     first = state.quantiles_L is None
+    if state.quantiles_L is not None and len(state.quantiles_L) != len(config.spectrum.levels):
+        raise ConfigError(
+            f"the state tracks {len(state.quantiles_L)} quantiles, measure {config.measure!r} needs "
+            f"{len(config.spectrum.levels)}: a state belongs to the measure it was tracked for."
+        )
     quantiles_L = config.tracker.start(law) if first else torch.tensor(state.quantiles_L, dtype=torch.float64)
     signals_PG = pairing.signals(lambda scores: config.spectrum.signal(scores, quantiles_L, config.tie_width))
     centred_PG = _scaled(_centred(signals_PG, config.baseline), config)

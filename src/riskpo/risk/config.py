@@ -88,7 +88,9 @@ class RiskConfig:
             if getattr(self, name) not in allowed:
                 raise ConfigError(unknown_name(f"`{name}`", getattr(self, name), allowed))
         for name in ("bundle_size", "num_pairings"):
-            _require(self, name, isinstance(getattr(self, name), int) and getattr(self, name) >= 1, "an integer >= 1")
+            _require(self, name, type(getattr(self, name)) is int and getattr(self, name) >= 1, "an integer >= 1")
+        for name in ("risk_low", "risk_high", "tail_weight", "quantile_lr", "scale_floor"):
+            _require(self, name, type(getattr(self, name)) in (int, float), "a number")
         _require(self, "risk_low", 0.0 < self.risk_low < 1.0, "strictly between 0 and 1")
         _require(self, "risk_high", 0.0 < self.risk_high < 1.0, "strictly between 0 and 1")
         if self.risk_low >= self.risk_high:

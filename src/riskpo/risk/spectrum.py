@@ -90,12 +90,13 @@ class Spectrum:
             return scores * self.weights[0]
         top = quantiles[-1]
         signal = self.weights[-1] * positive_part(scores - top, width) if self.weights[-1] else torch.zeros_like(scores)
-        below = torch.zeros_like(scores)  # E (q_{k-1} - R - U)^+, zero for q_0 = -infinity ... read downwards from R
-        for quantile, weight in zip(quantiles, self.weights, strict=False):
-            here = positive_part(quantile - scores, width)
-            # The part of segment (q_{k-1}, q_k) that lies above R, each unit of it worth the segment's weight.
-            signal = signal - weight * (here - below)
-            below = here
+        # From R up to the top kink, each unit of the segment (q_{k-1}, q_k) is worth the segment's weight; with
+        # reach_k = (q_k - R)^+ the part of it above R is reach_k - reach_{k-1}, and reach_0 = 0 for q_0 = -infinity.
+        reach_before = torch.zeros_like(scores)
+        for quantile, weight in zip(quantiles, self.weights[:-1], strict=True):
+            reach = positive_part(quantile - scores, width)
+            signal = signal - weight * (reach - reach_before)
+            reach_before = reach
         return signal
 
     def value(self, law: ScoreLaw) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-SHOTS = "2*3=6\n5*5=25\n9*2=18\n4*6=24\n"
+SHOTS = "2 * 3 = 6\n5 * 5 = 25\n9 * 2 = 18\n4 * 6 = 24\n"
 _SHOWN = {(2, 3), (5, 5), (2, 9), (4, 6)}
 DIGITS = range(2, 10)
 
@@ -28,7 +28,7 @@ def rows(split: str, count: int, seed: int) -> list[dict[str, Any]]:
     if count > len(products):
         raise ValueError(f"the {split} split of the multiplication task has {len(products)} problems, {count} wanted.")
     random.Random(seed).shuffle(products)
-    return [{"prompt": f"{SHOTS}{a}*{b}=", "answer": str(a * b)} for a, b in products[:count]]
+    return [{"prompt": f"{SHOTS}{a} * {b} =", "answer": str(a * b)} for a, b in products[:count]]
 
 
 def first_line_match(completions: list[str], answer: list[str], **_: Any) -> list[float]:
