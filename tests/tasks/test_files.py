@@ -25,7 +25,7 @@ def own_cache(tmp_path, monkeypatch):
     ("name", "content"),
     [
         ("rows.jsonl", JSONL),
-        ("rows.jsonl.gz", gzip.compress(JSONL)),
+        ("rows.jsonl.gz", gzip.compress(JSONL, mtime=0)),
         ("rows.jsonl", b"\n" + JSONL.replace(b"\n", b"\r\n\n")[:-1]),
         ("rows.json", JSONL),
         ("rows.json", json.dumps(ROWS, indent=2).encode()),
@@ -60,14 +60,14 @@ def test_answers_stay_as_they_were_written(tmp_path):
     ("name", "content", "message"),
     [
         ("a.jsonl", JSONL + b"\n{oops\n", r"a\.jsonl, line 4: not JSON \(Expecting property name"),
-        ("a.jsonl.gz", gzip.compress(JSONL + b"[1]\n"), r"a\.jsonl\.gz, line 3: expected an object, got list"),
+        ("a.jsonl.gz", gzip.compress(JSONL + b"[1]\n", mtime=0), r"a\.jsonl\.gz, line 3: expected an object, got list"),
         ("a.jsonl", b"5\n", r"line 1: expected an object, got int"),
         ("a.jsonl", b"", r"a\.jsonl is empty"),
         ("a.jsonl", b"\n\n", r"a\.jsonl holds no rows"),
         ("a.jsonl", b'{"answer": "1"}\n{"answer": 2}\n', r"a\.jsonl could not be read as json: Expected bytes, got"),
         ("a.jsonl", b'{"prompt": "\xe9"}\n', r"a\.jsonl could not be read as json: 'utf-8' codec can't decode"),
         ("a.jsonl.gz", b"plain text", r"a\.jsonl\.gz could not be read as json: Not a gzipped file"),
-        ("a.jsonl.gz", gzip.compress(JSONL * 99)[:40], r"could not be read as json: Compressed file ended"),
+        ("a.jsonl.gz", gzip.compress(JSONL * 99, mtime=0)[:40], r"could not be read as json: Compressed file ended"),
         ("a.parquet", b"PAR1????", r"a\.parquet could not be read as parquet"),
         (
             "a.csv",
