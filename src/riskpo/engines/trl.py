@@ -149,8 +149,9 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
         texts = [str(row.get("answer") or row.get("solution") or "0") for row in rows]
         chat = not isinstance(prompts[0], str)
         completions = [[{"role": "assistant", "content": text}] if chat else text for text in texts]
+        # The ids are one padding token, which TRL makes sure of: an answer column need not be text one can encode.
         tokenizer: Any = getattr(self.processing_class, "tokenizer", self.processing_class)
-        ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+        ids = [[tokenizer.pad_token_id] for _ in rows]
         try:
             self._calculate_rewards(rows, prompts, completions, ids)
         except RewardError:
