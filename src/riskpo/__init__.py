@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from riskpo.engines.trl import RiskPOTrainer
     from riskpo.engines.trl_config import RiskPOConfig
-    from riskpo.risk.advantages import RiskState, RiskStep, risk_advantages
-    from riskpo.risk.config import PRESETS, RiskConfig
+    from riskpo.risk.advantages import risk_advantages
+    from riskpo.risk.config import RiskConfig
+    from riskpo.risk.presets import PRESETS
     from riskpo.risk.spectrum import Spectrum
+    from riskpo.risk.state import RiskState, RiskStep
 
 _HOMES = {
-    "PRESETS": "riskpo.risk.config",
+    "PRESETS": "riskpo.risk.presets",
     "RiskConfig": "riskpo.risk.config",
     "RiskPOConfig": "riskpo.engines.trl_config",
     "RiskPOTrainer": "riskpo.engines.trl",
-    "RiskState": "riskpo.risk.advantages",
-    "RiskStep": "riskpo.risk.advantages",
+    "RiskState": "riskpo.risk.state",
+    "RiskStep": "riskpo.risk.state",
     "Spectrum": "riskpo.risk.spectrum",
     "risk_advantages": "riskpo.risk.advantages",
 }

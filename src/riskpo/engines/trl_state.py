@@ -12,7 +12,7 @@ from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import has_length
 
 from riskpo.errors import ConfigError, ResumeError
-from riskpo.risk.advantages import RiskState
+from riskpo.risk.state import RiskState
 
 logger = logging.getLogger(__name__)
 

@@ -2,58 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import dataclasses
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from riskpo.errors import ConfigError, RewardError
-from riskpo.risk.bundles import ExactPairing, Pairing, RandomPairings, compose
+from riskpo.risk.bundles import ExactPairing, Groups, Pairing, RandomPairings, compose
 from riskpo.risk.config import RiskConfig
-from riskpo.risk.metrics import risk_metrics
+from riskpo.risk.difficulty import order_prompts
+from riskpo.risk.metrics import mean_slope, risk_metrics
+from riskpo.risk.peers import PEERS
+from riskpo.risk.quantiles import ScoreLaw
+from riskpo.risk.released import RELEASED, released_advantages
+from riskpo.risk.state import RiskState, RiskStep
+from riskpo.risk.two_level import TwoLevelUnits
+
+Signal = Callable[[Tensor], Tensor]
 
 
-@dataclass(frozen=True)
-class RiskState:
-    """What the estimator carries from step to step; part of every checkpoint.
-
-    Args:
-        quantiles_L: the tracked quantiles, in units of reward; None before the first step.
-        steps: how many steps have moved the state.
-    """
-
-    quantiles_L: tuple[float, ...] | None = None
-    steps: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """The state as plain JSON values."""
-        return {"quantiles": None if self.quantiles_L is None else list(self.quantiles_L), "steps": self.steps}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> RiskState:
-        """The inverse of `to_dict`."""
-        quantiles = values["quantiles"]
-        return cls(None if quantiles is None else tuple(float(q) for q in quantiles), int(values["steps"]))
-
-
-@dataclass(frozen=True)
-class RiskStep:
-    """The outcome of one step.
-
-    Args:
-        advantages_PG: float64, one a response; 0 where the reward is NaN.
-        metrics: the `risk/...` metrics of docs/metrics.md.
-        state: the state for the next step.
-    """
-
-    advantages_PG: Tensor
-    metrics: dict[str, float]
-    state: RiskState
-
-
-def risk_advantages(rewards_PG: Tensor, config: RiskConfig, state: RiskState, generator: torch.Generator) -> RiskStep:
-    """Advantages of RiskPO (arXiv 2510.00911, sec. 3) for one step's rewards.
+def risk_advantages(
+    rewards_PG: Tensor,
+    config: RiskConfig,
+    state: RiskState,
+    generator: torch.Generator,
+    *,
+    prompt_ids: Sequence[str] | None = None,
+    progress: float = 0.0,
+) -> RiskStep:
+    """Advantages of one step's rewards, by any of the estimators; RiskPO's (arXiv 2510.00911, sec. 3) by default.
 
     Pure: the state comes in and goes out, randomness comes from `generator` alone. The signal uses the quantiles from
     before the step; the first step starts them from its own scores and makes no update. For composition `random`, any
@@ -66,37 +44,67 @@ def risk_advantages(rewards_PG: Tensor, config: RiskConfig, state: RiskState, ge
         config: the options.
         state: from the previous step, or `RiskState()`.
         generator: a CPU generator; it is advanced.
+        prompt_ids: a stable name for each prompt, needed by compositions `sorted` and `stratified`.
+        progress: the share of the training that is done, in [0, 1], for options on a schedule.
 
     Raises:
-        RewardError: rewards that are not a floating [P, G] matrix, infinite, out of range, or off the declared grid.
-        ConfigError: fewer prompts than `bundle_size`, or a single response per prompt.
+        RewardError: rewards that are not a floating [P, G] matrix, infinite, out of range, off the declared grid, or of
+            more than two values for an estimator that takes two.
+        ConfigError: a step too small for its bundles or for k, prompts without ids, a state of something else.
     """
-    rewards_PG = _checked(rewards_PG, config)
-    scorable_PG = ~rewards_PG.isnan()
-    kept_P = scorable_PG.any(1)
+    now = config.at(progress, state.risk_high)
+    rewards_PG = _checked(rewards_PG, now)
+    if prompt_ids is not None and len(prompt_ids) != len(rewards_PG):
+        raise ConfigError(f"{len(prompt_ids)} prompt ids were given for {len(rewards_PG)} prompts.")
+    if now.needs_difficulty and prompt_ids is None:
+        raise ConfigError(f"composition={now.composition!r} needs `prompt_ids`: whose pass rates should it look up?")
+    if now.estimator in PEERS or now.estimator in RELEASED:
+        return _without_tracking(rewards_PG, now, state)
+
+    kept_P = (~rewards_PG.isnan()).sum(1) >= (now.k if (now.estimator, now.inner) == ("two_level", "pass_at_k") else 1)
     kept = int(kept_P.sum())
     advantages_PG = torch.zeros_like(rewards_PG)
-    if kept < config.bundle_size:  # so many unscorable prompts that no bundle is left: the step teaches nothing
-        metrics = risk_metrics(rewards_PG, advantages_PG, None, None, config)
-        return RiskStep(advantages_PG, metrics, state)
-
+    if kept < now.bundle_size:  # so many unscorable prompts that no bundle is left: the step teaches nothing
+        return RiskStep(advantages_PG, risk_metrics(rewards_PG, advantages_PG, None, None, now), state)
     used_PG = rewards_PG if kept == len(rewards_PG) else rewards_PG[kept_P]
-    pairing = _pair(used_PG, config, generator)
-    law = pairing.law()
-    first = state.quantiles_L is None
-    if state.quantiles_L is not None and len(state.quantiles_L) != len(config.spectrum.levels):
-        raise ConfigError(
-            f"the state tracks {len(state.quantiles_L)} quantiles, measure {config.measure!r} needs "
-            f"{len(config.spectrum.levels)}: a state belongs to the measure it was tracked for."
-        )
-    quantiles_L = config.tracker.start(law) if first else torch.tensor(state.quantiles_L, dtype=torch.float64)
-    signals_PG = pairing.signals(lambda scores: config.spectrum.signal(scores, quantiles_L, config.tie_width))
-    centred_PG = _scaled(_centred(signals_PG, config.baseline), config)
-    advantages_PG[kept_P] = centred_PG.nan_to_num_(nan=0.0)
+    ids = [key for key, used in zip(prompt_ids or (), kept_P.tolist(), strict=False) if used]
 
-    next_L = quantiles_L if first else config.tracker.update(quantiles_L, law)
-    metrics = risk_metrics(rewards_PG, advantages_PG, law, quantiles_L, config)
-    return RiskStep(advantages_PG, metrics, RiskState(tuple(next_L.tolist()), state.steps + 1))
+    groups = _compose(used_PG, now, state, ids, generator)
+    units = _units(used_PG, groups, now, generator)
+    law = units.law()
+    quantiles_L = _quantiles(law, config, now, state)
+    first = quantiles_L is None
+    if quantiles_L is None:
+        quantiles_L = now.tracker.start(law)
+
+    def signal(scores: Tensor) -> Tensor:
+        return now.spectrum.signal(scores, quantiles_L, now.tie_width)
+
+    if isinstance(units, TwoLevelUnits):
+        centred_PG = units.advantages(signal, now.baseline)
+    else:
+        centred_PG = _centred(units.signals(signal), now.baseline)
+    advantages_PG[kept_P] = _scaled(centred_PG, now).nan_to_num_(nan=0.0)
+
+    next_L = quantiles_L if first else now.tracker.update(quantiles_L, law)
+    metrics = risk_metrics(rewards_PG, advantages_PG, law, quantiles_L, now)
+    slope = mean_slope(law, signal, now, rewards_PG.shape[1])
+    metrics["risk/mean_slope"] = slope
+    level = now.adaptive_level
+    after = RiskState(
+        tuple(next_L.tolist()),
+        state.steps + 1,
+        now.tracked,
+        None if level is None else level.update(now.risk_high, slope),
+        state.pass_rates,
+    )
+    if now.needs_difficulty:
+        metrics["risk/frac_unseen_prompts"] = state.pass_rates.unseen(ids)
+        shares_PG = (used_PG - now.reward_range[0]) / now.reward_width
+        after = dataclasses.replace(
+            after, pass_rates=state.pass_rates.after(ids, shares_PG, now.difficulty_decay)
+        )
+    return RiskStep(advantages_PG, metrics, after)
 
 
 def _checked(rewards_PG: Tensor, config: RiskConfig) -> Tensor:
@@ -105,14 +113,7 @@ def _checked(rewards_PG: Tensor, config: RiskConfig) -> Tensor:
             f"rewards must be a floating [prompts, responses] matrix, got {rewards_PG.dtype} of shape "
             f"{tuple(rewards_PG.shape)}."
         )
-    prompts, responses = rewards_PG.shape
-    if prompts < config.bundle_size:
-        raise ConfigError(
-            f"{prompts} prompts in a step cannot fill a bundle of {config.bundle_size}: lower `bundle_size` or raise "
-            "the number of prompts per step."
-        )
-    if responses < 2:
-        raise ConfigError(f"at least 2 responses per prompt are needed to compare any, got {responses}.")
+    config.check_step(*rewards_PG.shape)
     rewards_PG = rewards_PG.detach().to("cpu", torch.float64)
     low, high = config.reward_range
     slack = 1e-6 * (high - low)
@@ -124,17 +125,77 @@ def _checked(rewards_PG: Tensor, config: RiskConfig) -> Tensor:
         )
     if config.ties == "continuous":
         config.grid.index(rewards_PG)  # raises off the grid; exact pairing looks there itself
+    if config.estimator in PEERS and PEERS[config.estimator].two_valued:
+        between = (rewards_PG > low + slack) & (rewards_PG < high - slack)
+        if between.any():
+            raise RewardError(
+                f"estimator {config.estimator!r} knows right and wrong only, but a reward is "
+                f"{rewards_PG[between][0].item():g}, between {low:g} and {high:g}: use rewards of two values and declare "
+                "them as `reward_range`, or another estimator (`pkpo` takes graded rewards)."
+            )
     return rewards_PG
 
 
-def _pair(rewards_PG: Tensor, config: RiskConfig, generator: torch.Generator) -> Pairing:
-    """Composition, then pairing."""
+def _without_tracking(rewards_PG: Tensor, config: RiskConfig, state: RiskState) -> RiskStep:
+    """Peers and the released code: nothing is carried over but the number of steps."""
+    unscorable_PG = rewards_PG.isnan()
+    kept_P = ~unscorable_PG.all(1)
+    advantages_PG = torch.zeros_like(rewards_PG)
+    if kept_P.any():
+        used_PG = rewards_PG[kept_P]
+        if config.estimator in PEERS:
+            advantages_PG[kept_P] = PEERS[config.estimator].advantages(used_PG, config).nan_to_num(nan=0.0)
+        else:
+            variant = dataclasses.replace(
+                RELEASED[config.estimator],
+                quantile_down=config.risk_low,
+                quantile_up=config.risk_high,
+                bundle_size=config.bundle_size,
+            )
+            advantages_PG[kept_P] = released_advantages(used_PG.float(), variant).double()
+        scaled_PG = _scaled(advantages_PG.masked_fill(unscorable_PG, torch.nan), config)
+        advantages_PG = scaled_PG.masked_fill(unscorable_PG, 0.0)
+    metrics = risk_metrics(rewards_PG, advantages_PG, None, None, config)
+    return RiskStep(advantages_PG, metrics, dataclasses.replace(state, steps=state.steps + 1))
+
+
+def _compose(
+    rewards_PG: Tensor, config: RiskConfig, state: RiskState, ids: Sequence[str], generator: torch.Generator
+) -> Groups:
     prompts = len(rewards_PG)
-    order_P = torch.randperm(prompts, generator=generator) if config.composition == "random" else torch.arange(prompts)
-    groups = compose(order_P, config.bundle_size)
+    if config.composition == "consecutive":
+        order_P = torch.arange(prompts)
+    elif config.composition == "random":
+        order_P = torch.randperm(prompts, generator=generator)
+    else:
+        rates_P = state.pass_rates.rates(ids)
+        order_P = order_prompts(config.composition, rates_P, config.bundle_size, generator)
+    return compose(order_P, config.bundle_size)
+
+
+def _units(
+    rewards_PG: Tensor, groups: Groups, config: RiskConfig, generator: torch.Generator
+) -> Pairing | TwoLevelUnits:
+    """What is scored: bundles of responses, or (groups of) prompts."""
+    if config.estimator == "two_level":
+        return TwoLevelUnits(rewards_PG, groups, config)
     if config.pairing == "exact":
         return ExactPairing(rewards_PG, groups, config.grid)
     return RandomPairings(rewards_PG, groups, generator, config.num_pairings if config.pairing == "average" else 1)
+
+
+def _quantiles(law: ScoreLaw, config: RiskConfig, now: RiskConfig, state: RiskState) -> Tensor | None:
+    """The tracked quantiles of this step; None where they start from its own scores."""
+    if state.quantiles_L is None:
+        return None
+    if len(state.quantiles_L) != len(now.spectrum.levels) or state.tracked not in (None, now.tracked):
+        if config.schedule is not None:  # what is tracked changed on schedule
+            return None
+        raise ConfigError(
+            f"the state tracks {state.tracked or f'{len(state.quantiles_L)} quantiles'}, the options need "
+            f"{now.tracked}: a state belongs to what it was tracked for."
+        )
+    return torch.tensor(state.quantiles_L, dtype=torch.float64)
 
 
 def _centred(signals_PG: Tensor, baseline: str) -> Tensor:

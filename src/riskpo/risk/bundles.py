@@ -139,7 +139,7 @@ class RandomPairings:
         # Slot j of a prompt with v responses repeats one where j >= v: each response keeps its first bundle's signal.
         slots_KMBG = signal(self.scores_KMG)[:, :, None, :].expand(self._order_KMBG.shape)
         signals_KMBG = torch.empty_like(slots_KMBG).scatter_(-1, self._order_KMBG, slots_KMBG)
-        signals_PG = _collect(signals_KMBG.mean(0), self._groups, len(self._unscorable_PG))
+        signals_PG = collect(signals_KMBG.mean(0), self._groups, len(self._unscorable_PG))
         return signals_PG.masked_fill_(self._unscorable_PG, torch.nan)
 
 
@@ -185,11 +185,11 @@ class ExactPairing:
     def signals(self, signal: Signal) -> Tensor:
         # Row k of the unfolded signal is A(score k + s) over the others' scores s: the response itself brings k.
         signal_ST = signal(self._values_T).unfold(0, self._others_MBT.shape[-1], 1)
-        table_PS = _collect(self._others_MBT @ signal_ST.T, self._groups, len(self._index_PG))
+        table_PS = collect(self._others_MBT @ signal_ST.T, self._groups, len(self._index_PG))
         return table_PS.gather(1, self._index_PG).masked_fill_(~self._scorable_PG, torch.nan)
 
 
-def _collect(per_member: Tensor, groups: Groups, prompts: int) -> Tensor:
+def collect(per_member: Tensor, groups: Groups, prompts: int) -> Tensor:
     """Rows of a [M, B, ...] tensor in the order of the prompts, each from the group the prompt owns."""
     collected = per_member.new_empty((prompts, *per_member.shape[2:]))
     collected[groups.members_MB[groups.own_MB]] = per_member[groups.own_MB]

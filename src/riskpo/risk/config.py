@@ -1,4 +1,4 @@
-"""The options of the estimator, their presets, and what is allowed. Both engines and the CLI validate through here."""
+"""The options of the estimators, and what is allowed. Both engines and the CLI validate through here."""
 
 from __future__ import annotations
 
@@ -11,23 +11,37 @@ from typing import Any
 
 from riskpo.errors import ConfigError, unknown_name
 from riskpo.risk.bundles import Grid
+from riskpo.risk.peers import PEERS
+from riskpo.risk.presets import ESTIMATOR_DEFAULTS, PRESETS
 from riskpo.risk.quantiles import QuantileTracker
+from riskpo.risk.schedules import AdaptiveLevel, Schedule, parse_schedule
 from riskpo.risk.spectrum import Spectrum
 
+RELEASED_NAMES = ("released_hard", "released_easy", "released_risk_seeking")
+
 CHOICES: dict[str, tuple[str, ...]] = {
+    "estimator": ("riskpo", "two_level", *RELEASED_NAMES, *PEERS),
     "measure": ("mean", "cvar", "rvar", "mvar", "upper_tail", "custom"),
-    "composition": ("random", "consecutive"),
-    "pairing": ("random", "average", "exact"),
+    "composition": ("random", "consecutive", "sorted", "stratified"),
+    "pairing": ("random", "average", "exact", "approximate"),
     "baseline": ("anchor", "batch", "prompt", "loo"),
+    "inner": ("mean", "entropic", "pass_at_k", "upper_tail"),
     "scale": ("none", "batch"),
     "ties": ("step", "continuous"),
 }
 
-PRESETS: dict[str, dict[str, Any]] = {
-    # The method as published: RiskPO, arXiv 2510.00911, sec. 3 and its hyper-parameters.
-    "paper": {},
-    # The paper's objective without its sampling noise: exact pairing, and the prompt's other responses as baseline.
-    "exact": {"pairing": "exact", "baseline": "loo"},
+_COMMON = {"estimator", "scale", "scale_floor", "reward_range"}
+_SPECTRUM = {"measure", "risk_low", "risk_high", "tail_weight", "spectrum_levels", "spectrum_weights"}
+_BUNDLES = {"bundle_size", "composition", "baseline", "quantile_lr", "reward_step", "difficulty_decay"}
+_CHANGING = {"schedule", "adaptive_slope", "adaptive_lr"}
+_PAIRING = {"pairing", "num_pairings", "ties", "approximation_error"}
+_INNER = {"inner", "inner_share", "entropic_beta", "k"}
+# The options that each estimator reads: one that is given to an estimator that ignores it is a mistake.
+USES: dict[str, frozenset[str]] = {
+    "riskpo": frozenset(_COMMON | _SPECTRUM | _BUNDLES | _CHANGING | _PAIRING),
+    "two_level": frozenset(_COMMON | _SPECTRUM | _BUNDLES | _CHANGING | _INNER),
+    **{name: frozenset(_COMMON | {"risk_low", "risk_high", "bundle_size"}) for name in RELEASED_NAMES},
+    **{name: frozenset(_COMMON | peer.options) for name, peer in PEERS.items()},
 }
 
 
@@ -36,6 +50,8 @@ class RiskConfig:
     """What turns rewards into advantages. The defaults are the paper's (preset `paper`).
 
     Args:
+        estimator: `riskpo` (risk over bundles of responses), `two_level` (an inner objective over a prompt's responses,
+            the risk measure over prompts or bundles of them), `released_...`, or one of `riskpo.risk.peers.PEERS`.
         measure: `mean`, `cvar` (level risk_low), `rvar`, `mvar`, `upper_tail`, or `custom` (spectrum_levels, _weights).
         risk_low: the lower quantile level (the paper's alpha), in (0, 1).
         risk_high: the upper quantile level (the paper's beta), in (risk_low, 1).
@@ -43,10 +59,14 @@ class RiskConfig:
         spectrum_levels: kinks of a `custom` spectrum.
         spectrum_weights: weights of a `custom` spectrum, one more than levels.
         bundle_size: B, prompts per bundle, >= 1.
-        composition: which prompts share a bundle: `random` (the paper's) or `consecutive` (in the order of the batch).
-        pairing: which responses share a bundle: `random` (the paper's), `average` of num_pairings random ones, or
-            `exact` (the expectation over all of them; needs rewards on a grid).
+        composition: which prompts share a bundle: `random` (the paper's), `consecutive` (in the order of the batch),
+            `sorted` (of one difficulty, by the running pass rate of past steps) or `stratified` (of all difficulties).
+        pairing: which responses share a bundle: `random` (the paper's), `average` of num_pairings random ones,
+            `exact` (the expectation over all of them; needs rewards on a grid), or `approximate` (the same for rewards
+            off any grid, within approximation_error).
         num_pairings: pairings to average over with pairing `average`, >= 1.
+        approximation_error: with pairing `approximate`, the largest error of a signal before the baseline, in units of
+            the reward range, > 0.
         baseline: `anchor` (the paper's: zero at the top kink), `batch` (minus the step's mean), `prompt` (minus the
             prompt's mean) or `loo` (minus the mean of the prompt's other responses; unbiased).
         scale: `none`, or `batch` (divided by the step's standard deviation, at least scale_floor).
@@ -56,11 +76,25 @@ class RiskConfig:
         quantile_lr: step of the tracked quantiles, > 0, in units of bundle_size * reward range.
         reward_range: the smallest and the largest reward; declared, never estimated.
         reward_step: the spacing of the reward grid; None for two-valued rewards (the ends of reward_range).
+        difficulty_decay: what a visit's weight in a prompt's running pass rate is multiplied with at the next visit, in
+            [0, 1]: 0 remembers the last visit only, 1 all of them alike.
+        inner: `mean`, `entropic` (entropic_beta), `pass_at_k` (the best of k responses) or `upper_tail` (the mean of the
+            best inner_share of responses); for estimator `two_level`.
+        inner_share: in (0, 1].
+        entropic_beta: the entropic measure's beta: > 0 seeks risk, < 0 avoids it, 0 is the mean; also of `rs_grpo`.
+        k: of pass@k, >= 1; also of peers that have one.
+        quantile_baseline: the level K of `qae`'s baseline, in (0, 1).
+        std_eps: what `grpo` and its kin add to a standard deviation, > 0 (TRL's 1e-4; verl has 1e-6).
+        positive_weight: what `w_reinforce` gives to a right response where a wrong one gets -1, >= 0.
+        schedule: options that change over training: {option: {progress: value}}, see `riskpo.risk.schedules`.
+        adaptive_slope: the mean slope that the level risk_high is moved to keep, > 0; None leaves it alone.
+        adaptive_lr: the step of that level, > 0.
 
     Raises:
         ConfigError: any value outside these bounds.
     """
 
+    estimator: str = "riskpo"
     measure: str = "mvar"
     risk_low: float = 0.2
     risk_high: float = 0.8
@@ -71,6 +105,7 @@ class RiskConfig:
     composition: str = "random"
     pairing: str = "random"
     num_pairings: int = 8
+    approximation_error: float = 0.01
     baseline: str = "anchor"
     scale: str = "none"
     scale_floor: float = 0.1
@@ -78,6 +113,17 @@ class RiskConfig:
     quantile_lr: float = 0.02
     reward_range: tuple[float, float] = (0.0, 1.0)
     reward_step: float | None = None
+    difficulty_decay: float = 0.5
+    inner: str = "mean"
+    inner_share: float = 0.25
+    entropic_beta: float = 2.0
+    k: int = 4
+    quantile_baseline: float = 0.4
+    std_eps: float = 1e-4
+    positive_weight: float = 0.1
+    schedule: tuple[tuple[str, Schedule], ...] | None = None
+    adaptive_slope: float | None = None
+    adaptive_lr: float = 0.05
 
     def __post_init__(self) -> None:
         for name in ("spectrum_levels", "spectrum_weights", "reward_range"):
@@ -87,19 +133,7 @@ class RiskConfig:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ConfigError(unknown_name(f"`{name}`", getattr(self, name), allowed))
-        for name in ("bundle_size", "num_pairings"):
-            _require(self, name, type(getattr(self, name)) is int and getattr(self, name) >= 1, "an integer >= 1")
-        for name in ("risk_low", "risk_high", "tail_weight", "quantile_lr", "scale_floor"):
-            _require(self, name, type(getattr(self, name)) in (int, float), "a number")
-        _require(self, "risk_low", 0.0 < self.risk_low < 1.0, "strictly between 0 and 1")
-        _require(self, "risk_high", 0.0 < self.risk_high < 1.0, "strictly between 0 and 1")
-        if self.risk_low >= self.risk_high:
-            raise ConfigError(
-                f"`risk_low` ({self.risk_low}) must be below `risk_high` ({self.risk_high}); the paper's are 0.2, 0.8."
-            )
-        _require(self, "tail_weight", 0.0 <= self.tail_weight < math.inf, "a finite number >= 0")
-        _require(self, "quantile_lr", 0.0 < self.quantile_lr < math.inf, "a finite number > 0")
-        _require(self, "scale_floor", 0.0 < self.scale_floor < math.inf, "a finite number > 0")
+        self._check_numbers()
         self._check_rewards()
         custom = self.measure == "custom"
         if custom != (self.spectrum_levels is not None) or custom != (self.spectrum_weights is not None):
@@ -108,6 +142,29 @@ class RiskConfig:
                 f"got measure={self.measure!r}, levels {self.spectrum_levels}, weights {self.spectrum_weights}."
             )
         self.spectrum  # noqa: B018  (raises for a spectrum that is none)
+        if self.schedule is not None:
+            object.__setattr__(self, "schedule", parse_schedule(self.schedule))
+        self._check_changing()
+
+    def _check_numbers(self) -> None:
+        for name in ("bundle_size", "num_pairings", "k"):
+            _require(self, name, type(getattr(self, name)) is int and getattr(self, name) >= 1, "an integer >= 1")
+        for name, low, high in _NUMBERS:
+            value = getattr(self, name)
+            if value is None and name == "adaptive_slope":
+                continue
+            _require(self, name, type(value) in (int, float), "a number")
+            allowed = f"in ({low:g}, {high:g})" if math.isfinite(high) else f"a finite number > {low:g}"
+            _require(self, name, low < value < high, allowed)
+        _require(self, "tail_weight", 0.0 <= self.tail_weight < math.inf, "a finite number >= 0")
+        _require(self, "positive_weight", 0.0 <= self.positive_weight < math.inf, "a finite number >= 0")
+        _require(self, "difficulty_decay", 0.0 <= self.difficulty_decay <= 1.0, "in [0, 1]")
+        _require(self, "inner_share", 0.0 < self.inner_share <= 1.0, "in (0, 1]")
+        _require(self, "entropic_beta", math.isfinite(self.entropic_beta), "a finite number")
+        if self.risk_low >= self.risk_high:
+            raise ConfigError(
+                f"`risk_low` ({self.risk_low}) must be below `risk_high` ({self.risk_high}); the paper's are 0.2, 0.8."
+            )
 
     def _check_rewards(self) -> None:
         ends = self.reward_range
@@ -119,20 +176,108 @@ class RiskConfig:
         whole = math.isfinite(cells) and cells >= 0.5 and abs(cells - round(cells)) < 1e-6
         _require(self, "reward_step", whole, f"a positive number that divides the reward range {ends}")
 
+    def _check_changing(self) -> None:
+        if self.adaptive_slope is not None:
+            if self.measure in ("mean", "cvar", "custom"):
+                raise ConfigError(f"`adaptive_slope` moves risk_high, which measure={self.measure!r} does not have.")
+            if any(option in ("risk_high", "measure") for option, _ in self.schedule or ()):
+                raise ConfigError("`adaptive_slope` and a `schedule` of risk_high or measure exclude each other.")
+        # Every value that a schedule takes must be one that is allowed by itself; what lies between two allowed numbers
+        # is allowed too, and so is risk_low < risk_high between two points where it holds.
+        for progress in sorted({start for _, schedule in self.schedule or () for start, _ in schedule.points}):
+            self.at(progress)
+
     @classmethod
     def from_preset(cls, name: str, overrides: Mapping[str, Any] | None = None) -> RiskConfig:
         """The named preset (one of `PRESETS`), with single options replaced.
 
         Raises:
-            ConfigError: an unknown preset or option (the message names the nearest right one), or a value out of range.
+            ConfigError: an unknown preset or option (the message names the nearest right one), a value out of range, or
+                an option that the estimator does not read.
         """
+        overrides = overrides or {}
         if name not in PRESETS:
             raise ConfigError(unknown_name("preset", name, PRESETS))
         options = {field.name for field in dataclasses.fields(cls)}
-        for option in overrides or {}:
+        for option in overrides:
             if option not in options:
                 raise ConfigError(unknown_name("option", option, options))
-        return cls(**{**PRESETS[name], **(overrides or {})})
+        preset, named = PRESETS[name], overrides.get("estimator")
+        if named is not None and named != preset.get("estimator", "riskpo"):
+            # Another estimator than the preset's: what the preset says of its own does not apply.
+            uses = USES.get(str(named), frozenset())
+            preset = {key: value for key, value in preset.items() if key in uses} | ESTIMATOR_DEFAULTS.get(named, {})
+        config = cls(**{**preset, **overrides})
+        ignored = sorted(set(overrides) - USES[config.estimator])
+        if ignored:
+            raise ConfigError(
+                f"estimator {config.estimator!r} does not read {', '.join(ignored)}: leave the option(s) out. It reads: "
+                f"{', '.join(sorted(USES[config.estimator]))}."
+            )
+        return config
+
+    def at(self, progress: float, risk_high: float | None = None) -> RiskConfig:
+        """The options when a share `progress` of the training is done, in [0, 1].
+
+        Args:
+            progress: steps done / steps planned.
+            risk_high: the adaptive level, where there is one.
+        """
+        values: dict[str, Any] = {option: schedule.at(progress) for option, schedule in self.schedule or ()}
+        if risk_high is not None:
+            values["risk_high"] = risk_high
+        return dataclasses.replace(self, schedule=None, **values) if values else self
+
+    def check_step(self, prompts: int, responses: int) -> None:
+        """Raises ConfigError where a step of so many prompts, with so many responses each, is too small."""
+        if prompts < self.prompts_needed:
+            raise ConfigError(
+                f"{prompts} prompts in a step cannot fill a bundle of {self.bundle_size}: lower `bundle_size` or raise "
+                "the number of prompts per step."
+            )
+        needed = self.responses_needed
+        if responses < needed:
+            why = "to compare any" if needed == 2 else f"by estimator {self.estimator!r} with k={self.k}"
+            raise ConfigError(f"at least {needed} responses per prompt are needed {why}, got {responses}.")
+
+    @property
+    def prompts_needed(self) -> int:
+        """The least number of prompts in a step."""
+        return self.bundle_size if "bundle_size" in USES[self.estimator] else 1
+
+    @property
+    def responses_needed(self) -> int:
+        """The least number of responses per prompt, at any time of the training."""
+        if self.estimator in PEERS:
+            return PEERS[self.estimator].responses(self)
+        if self.estimator != "two_level":
+            return 2
+        scheduled = dict(self.schedule or ())
+        inners = [value for _, value in scheduled["inner"].points] if "inner" in scheduled else [self.inner]
+        counts = [value for _, value in scheduled["k"].points] if "k" in scheduled else [self.k]
+        return max(2, max(counts)) if "pass_at_k" in inners else 2
+
+    @property
+    def needs_difficulty(self) -> bool:
+        """Whether the running pass rate of each prompt is kept."""
+        return self.composition in ("sorted", "stratified")
+
+    @property
+    def tracked(self) -> str:
+        """What the tracked quantiles are of: they are of no use for anything else."""
+        inner = ""
+        if self.estimator == "two_level":
+            parameter = {"entropic": self.entropic_beta, "pass_at_k": self.k, "upper_tail": self.inner_share}
+            inner = f" of {self.inner} {parameter.get(self.inner, '')}".rstrip()
+        return f"{len(self.spectrum.levels)} quantiles, {self.estimator}, bundles of {self.bundle_size}{inner}"
+
+    @property
+    def adaptive_level(self) -> AdaptiveLevel | None:
+        """The rule that moves risk_high, where one is asked for."""
+        if self.adaptive_slope is None:
+            return None
+        lowest = self.risk_low + 0.05 * (1.0 - self.risk_low)
+        return AdaptiveLevel(self.adaptive_slope, self.adaptive_lr, lowest, max(0.99, self.risk_high))
 
     @cached_property
     def spectrum(self) -> Spectrum:
@@ -170,6 +315,25 @@ class RiskConfig:
         """The tracker of the spectrum's quantiles, its step in units of reward."""
         step = self.quantile_lr * self.bundle_size * self.reward_width
         return QuantileTracker(self.spectrum.levels, step, self.tie_width)
+
+
+# (option, everything above this, everything below this), both excluded.
+_NUMBERS = (
+    ("risk_low", 0.0, 1.0),
+    ("risk_high", 0.0, 1.0),
+    ("tail_weight", -math.inf, math.inf),
+    ("quantile_lr", 0.0, math.inf),
+    ("scale_floor", 0.0, math.inf),
+    ("approximation_error", 0.0, math.inf),
+    ("difficulty_decay", -math.inf, math.inf),
+    ("inner_share", 0.0, math.inf),
+    ("entropic_beta", -math.inf, math.inf),
+    ("quantile_baseline", 0.0, 1.0),
+    ("std_eps", 0.0, math.inf),
+    ("positive_weight", -math.inf, math.inf),
+    ("adaptive_slope", 0.0, math.inf),
+    ("adaptive_lr", 0.0, math.inf),
+)
 
 
 def _require(config: RiskConfig, name: str, satisfied: bool, allowed: str) -> None:
