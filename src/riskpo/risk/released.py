@@ -157,7 +157,7 @@ def _group_advantages(rewards_MBG: Tensor, released: Released, q_track: Tensor |
     signal_MG = _signal(scores_MG, _quantiles(scores_MG, released, q_track), released)
     if released.norm_adv_by_std_in_grpo:
         signal_MG = signal_MG / (scores_MG.std(1, keepdim=True) + _EPS)
-    return _credited(signal_MG, rewards_MBG, partners_MBG, released.credit_assign_mode)
+    return credited(signal_MG, rewards_MBG, partners_MBG, released.credit_assign_mode)
 
 
 def _stand_ins(rewards_MBG: Tensor) -> Tensor:
@@ -206,8 +206,18 @@ def _signal(scores_MG: Tensor, quantiles_2M1: Tensor, released: Released) -> Ten
     return (released.upper_weight * tail_MG + middle_MG) / (released.upper_weight + 1.0)
 
 
-def _credited(signal_MG: Tensor, rewards_MBG: Tensor, partners_MBG: Tensor, mode: str) -> Tensor:
-    """Each response's part of its bundle's signal; NaN or any number where its reward is NaN."""
+def credited(signal_MG: Tensor, rewards_MBG: Tensor, partners_MBG: Tensor, mode: str) -> Tensor:
+    """Each response's part of its bundle's signal, by the released rules.
+
+    Args:
+        signal_MG: M groups x G bundles.
+        rewards_MBG: NaN = unscorable.
+        partners_MBG: the same with every NaN replaced by the reward that stands in for it.
+        mode: one of the values of `Released.credit_assign_mode`.
+
+    Returns:
+        advantages_MBG; any number, or NaN, where the reward is NaN.
+    """
     credit_MBG = torch.ones_like(rewards_MBG)
     if mode == "score":
         credit_MBG = torch.where(rewards_MBG > 0.0, 0.5, 1.5)
