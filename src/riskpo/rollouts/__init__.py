@@ -1,0 +1,1 @@
+"""Logged rollouts: reading them, and simulated ones to try things on."""
