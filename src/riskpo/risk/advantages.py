@@ -101,9 +101,7 @@ def risk_advantages(
     if now.needs_difficulty:
         metrics["risk/frac_unseen_prompts"] = state.pass_rates.unseen(ids)
         shares_PG = (used_PG - now.reward_range[0]) / now.reward_width
-        after = dataclasses.replace(
-            after, pass_rates=state.pass_rates.after(ids, shares_PG, now.difficulty_decay)
-        )
+        after = dataclasses.replace(after, pass_rates=state.pass_rates.after(ids, shares_PG, now.difficulty_decay))
     return RiskStep(advantages_PG, metrics, after)
 
 
@@ -130,8 +128,8 @@ def _checked(rewards_PG: Tensor, config: RiskConfig) -> Tensor:
         if between.any():
             raise RewardError(
                 f"estimator {config.estimator!r} knows right and wrong only, but a reward is "
-                f"{rewards_PG[between][0].item():g}, between {low:g} and {high:g}: use rewards of two values and declare "
-                "them as `reward_range`, or another estimator (`pkpo` takes graded rewards)."
+                f"{rewards_PG[between][0].item():g}, between {low:g} and {high:g}: use rewards of two values and "
+                "declare them as `reward_range`, or another estimator (`pkpo` takes graded rewards)."
             )
     return rewards_PG
 
