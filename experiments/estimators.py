@@ -4,10 +4,10 @@
     python experiments/estimators.py run             # the grid, at each estimator's best learning rate
     python experiments/estimators.py table           # tables and figure of what is there
 
-Every estimator gets the same number of learning rates, tried with one seed on the `tune` split, 250 steps, and the one of
-the highest pass@1 is kept; then `seeds` runs of 1 000 steps, evaluated on 256 `test` prompts x 64 samples after 250, 500
-and 1 000. A cell that has its JSON is not run again: killed and started anew, the script goes on where it was. Cells run
-in order of seeds, so that what is there when it is stopped compares all estimators on the same seeds.
+Every estimator gets the same number of learning rates, tried with one seed on the `tune` split, 250 steps, and the one
+of the highest pass@1 is kept; then `seeds` runs of 1 000 steps, evaluated on 256 `test` prompts x 64 samples after 250,
+500 and 1 000. A cell that has its JSON is not run again: killed and started anew, the script goes on where it was.
+Cells run in order of seeds, so that what is there when it is stopped compares all estimators on the same seeds.
 """
 
 from __future__ import annotations

@@ -93,7 +93,9 @@ def test_another_number_of_quantiles_is_refused(tiny_model: str, prompts: Datase
     options: dict[str, Any] = {"save_strategy": "steps", "save_steps": 2}
     make_trainer(tiny_model, make_config(tmp_path, max_steps=2, **options), prompts).train()
     other = make_trainer(tiny_model, make_config(tmp_path, max_steps=4, measure="cvar", **options), prompts)
-    with pytest.raises(ResumeError, match="tracks 2 quantiles, the options now ask for 1"):
+    with pytest.raises(
+        ResumeError, match="tracks 2 quantiles, riskpo, bundles of 5, the options now ask for 1 quantiles"
+    ):
         other.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
 
 

@@ -84,7 +84,8 @@ def risk_advantages(
         centred_PG = units.advantages(signal, now.baseline)
     else:
         centred_PG = _centred(units.signals(signal), now.baseline)
-    advantages_PG[kept_P] = _scaled(centred_PG, now).nan_to_num_(nan=0.0)
+    scaled_PG = _scaled(centred_PG, now)
+    advantages_PG[kept_P] = scaled_PG.masked_fill(scaled_PG.isnan(), 0.0)
 
     next_L = quantiles_L if first else now.tracker.update(quantiles_L, law)
     metrics = risk_metrics(rewards_PG, advantages_PG, law, quantiles_L, now)
@@ -142,7 +143,7 @@ def _without_tracking(rewards_PG: Tensor, config: RiskConfig, state: RiskState) 
     if kept_P.any():
         used_PG = rewards_PG[kept_P]
         if config.estimator in PEERS:
-            advantages_PG[kept_P] = PEERS[config.estimator].advantages(used_PG, config).nan_to_num(nan=0.0)
+            advantages_PG[kept_P] = PEERS[config.estimator].advantages(used_PG, config)
         else:
             variant = dataclasses.replace(
                 RELEASED[config.estimator],

@@ -43,12 +43,14 @@ def inner_objective(config: RiskConfig) -> Inner:
 
 
 def _entropic(counts: Tensor, values_S: Tensor, beta: float) -> Tensor:
-    # Measured from the end that dominates the sum: nothing overflows, and small beta keeps its digits.
-    top = float(values_S[-1] if beta > 0.0 else values_S[0])
-    if abs(beta) < 1e-9:
-        return (counts * values_S).sum(-1) / counts.sum(-1)
-    excess = (counts * torch.expm1(beta * (values_S - top))).sum(-1) / counts.sum(-1)
-    return top + torch.log1p(excess) / beta
+    n = counts.sum(-1)
+    if abs(beta) * float(values_S[-1] - values_S[0]) > 1.0:
+        return (torch.logsumexp(counts.log() + beta * values_S, dim=-1) - n.log()) / beta
+    # Near beta = 0 the logarithm is of nearly 1: what it differs by keeps its digits.
+    if abs(beta) < 1e-12:
+        return (counts * values_S).sum(-1) / n
+    low = float(values_S[0])
+    return low + torch.log1p((counts * torch.expm1(beta * (values_S - low))).sum(-1) / n) / beta
 
 
 def _best_of_k(counts: Tensor, values_S: Tensor, k: int) -> Tensor:
