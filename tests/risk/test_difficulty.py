@@ -1,4 +1,4 @@
-"""Running pass rates by hand, and compositions by difficulty: what stands beside what, and that only the past decides."""
+"""Running pass rates by hand, and compositions by difficulty: what stands beside what; only the past decides."""
 
 import math
 
@@ -118,7 +118,7 @@ def test_composition_goes_by_the_past_alone():
     state = RiskState((0.5, 2.0), 1, before.tracked, None, before.pass_rates)
     advantages_PG = step_of(now, state).advantages_PG
     weight_P = (advantages_PG * (now - now.mean(1, keepdim=True))).sum(1) / now.var(1, correction=0) / 4 * 3 / 4
-    assert weight_P.tolist() == pytest.approx([0.25 * 1.25 + 0.75, 0.25 * 1.25 + 0.75, 0.75 * 1.25 + 0.25] + [1.1875])
+    assert weight_P.tolist() == pytest.approx([0.25 * 1.25 + 0.75, 0.25 * 1.25 + 0.75, 0.75 * 1.25 + 0.25, 1.1875])
 
 
 def test_rewards_being_scored_do_not_choose_their_partners():

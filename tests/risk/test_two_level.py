@@ -172,7 +172,7 @@ def true_quantiles(theta, config):
 @pytest.mark.parametrize("measure", ["mean", "mvar", "cvar", "upper_tail"])
 @pytest.mark.parametrize("inner", INNERS, ids=lambda inner: "-".join(map(str, inner.values())))
 def test_expected_update_is_the_gradient(inner, measure, baseline):
-    """Sum over all 2^G outcomes of each prompt, chance times mean_j A_j (r_j - p), is d rho / d theta; `prompt`: 3/4."""
+    """Over all 2^G outcomes of a prompt, chance times mean_j A_j (r_j - p) sums to d rho / d theta (`prompt`: 3/4)."""
     config = config_of(measure=measure, baseline=baseline, **inner)
     outcomes = torch.tensor(list(itertools.product((0.0, 1.0), repeat=RESPONSES)), dtype=torch.float64)
     state = RiskState(true_quantiles(THETA, config), steps=1)
@@ -181,13 +181,10 @@ def test_expected_update_is_the_gradient(inner, measure, baseline):
     p_P11 = (1 / (1 + np.exp(-THETA)))[:, None, None]
     chance_PN = np.prod(np.where(right == 1.0, p_P11, 1 - p_P11), axis=2)
     update_P = (chance_PN * (advantages * (right - p_P11)).mean(2)).sum(1) / len(THETA)
-    if baseline == "batch":
-        pytest.skip("the batch baseline depends on the step")
     step = 1e-5
     exact_P = [
         (objective(THETA + h, config) - objective(THETA - h, config)) / (2 * step) for h in step * np.eye(len(THETA))
     ]
-    # The loss averages over responses; n A(U) grad log pi_j summed over j is G times that mean.
     factor = (RESPONSES - 1) / RESPONSES if baseline == "prompt" else 1.0
     np.testing.assert_allclose(update_P, factor * np.array(exact_P), rtol=0, atol=2e-9)
 
