@@ -18,7 +18,7 @@ class Peer:
 
     Args:
         advantages: (rewards_PG, config) to advantages_PG. Rewards are float64, within the declared range, NaN where
-            unscorable; every prompt has at least one scorable response. Advantages are finite, 0 where the reward is NaN.
+            unscorable; every prompt has at least one scorable response. Advantages are finite; 0 where it is NaN.
         options: the options of `RiskConfig` that it reads, besides `reward_range`, `scale` and `scale_floor`.
         two_valued: whether rewards must be the two ends of the declared range.
         responses: the least number of responses per prompt, given the options.
