@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from typing import Any
 
@@ -16,12 +17,12 @@ from rich.table import Table
 
 from riskpo import __version__
 from riskpo.reports.figures import BLUE, GREEN, GREY, ORANGE
-from riskpo.reports.findings import findings, thresholds
+from riskpo.reports.findings import findings, is_sure, thresholds
 from riskpo.risk.audit import BIN_EDGES, Audit, EstimatorAudit, Measured
 from riskpo.risk.presets import PRESETS
 from riskpo.rollouts.read import Rollouts
 
-BINS = tuple(f"{low:g}-{high:g}".replace("0.", ".") for low, high in zip(BIN_EDGES[:-1], BIN_EDGES[1:], strict=True))
+BINS = tuple(f"{low:g}-{high:g}".replace("0.", ".") for low, high in itertools.pairwise(BIN_EDGES))
 # Okabe and Ito's remaining colours, and dashes where a panel has more lines than colours.
 _COLORS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", GREY, "#000000")
 _DASHES = ("-", "--", ":", "-.")
@@ -51,8 +52,8 @@ def print_audit(result: Audit, log: Rollouts, ends: tuple[float, float], console
 def _heading(result: Audit, log: Rollouts, ends: tuple[float, float]) -> list[str]:
     low, high = log.reward_bounds
     lines = [
-        f"{result.rows} scored responses in {result.steps} steps ({log.format}); rewards from {low:g} to {high:g}, declared "
-        f"{ends[0]:g} to {ends[1]:g}",
+        f"{result.rows} scored responses in {result.steps} steps ({log.format})",
+        f"rewards from {low:g} to {high:g}, declared {ends[0]:g} to {ends[1]:g}",
         f"prompts all right {result.uniform['all_right']:.1%}, all wrong {result.uniform['all_wrong']:.1%}",
         *log.notes,
     ]
@@ -67,27 +68,26 @@ def _heading(result: Audit, log: Rollouts, ends: tuple[float, float]) -> list[st
 def weight_table(result: Audit) -> Table:
     """Weight per unit of gradient, by difficulty."""
     table = _table(
-        "weight by pass rate: the multiplier of a prompt's gradient; +- is twice the standard error of the mean column; "
-        "( ) = twice the standard error is above a quarter of the mean weight; steps are pooled"
+        "weight: the multiplier of a prompt's gradient, by its pass rate, all steps pooled; ~: rough, twice its "
+        "standard error is above a quarter of the mean weight; -: no prompt there"
     )
-    for name in ("weight", *BINS, "mean", "+-"):
+    for name in ("weight", *BINS, "mean"):
         table.add_column(name, justify="left" if name == "weight" else "right", no_wrap=True)
     for name, estimator in result.estimators.items():
         scale = abs(estimator.mean_weight.value)
-        cells = [_cell(weight, scale) for weight in estimator.weight_b]
-        mean = estimator.mean_weight
-        table.add_row(escape(name), *cells, _number(mean.value), _number(2 * mean.error))
+        cells = [_number(weight.value) if is_sure(weight, scale) else _rough(weight) for weight in estimator.weight_b]
+        table.add_row(escape(name), *cells, _number(estimator.mean_weight.value))
     return table
 
 
 def signal_table(result: Audit) -> Table:
     """Noise and signs."""
     table = _table(
-        "snr: signal-to-noise of a step's gradient with respect to prompts' logits, and its ratio to paper's and dr_grpo's, "
-        "+- twice the standard error; unif: share of |A| on uniform prompts; within the prompt: right responses below its "
-        "mean A, wrong ones above; raw: right with A < 0, wrong with A > 0; %"
+        "snr: signal-to-noise of a step's gradient with respect to prompts' logits, and over paper's and dr_grpo's; "
+        "+-: twice the standard error of the latter; in %: unif: share of |A| on uniform prompts, r-: right responses "
+        "below their prompt's mean A, w+: wrong ones above it, r<0: right ones with A < 0, w>0: wrong ones with A > 0"
     )
-    for name in ("signal", "snr", "/paper", "/dr_grpo", "+-", "unif", "right-", "wrong+", "raw r-", "raw w+"):
+    for name in ("signal", "snr", "/paper", "/dr_grpo", "+-", "unif", "r-", "w+", "r<0", "w>0"):
         table.add_column(name, justify="left" if name == "signal" else "right", no_wrap=True)
     for name, estimator in result.estimators.items():
         ratios = [estimator.snr_ratios.get(other) for other in ("paper", "dr_grpo")]
@@ -103,9 +103,9 @@ def window_table(result: Audit) -> Table:
     """Tracked quantiles and entropy, for the estimators that have either."""
     logged = any(estimator.entropy for estimator in result.estimators.values())
     table = _table(
-        "flat: steps with mean slope < .05; tied: with equal quantiles; unseen: prompts without a past pass rate; %. "
+        "in %: flat: steps with mean slope < .05, tied: with equal quantiles, unseen: prompts with no past pass rate; "
         + (
-            "cov, corr: of log-probability with A (mean objective: with the reward); the larger, the faster entropy falls"
+            "cov, corr: of log-probability with A (corr mean: with the reward): the larger, the faster entropy falls"
             if logged
             else "entropy: skipped, the log has no column logprob"
         )
@@ -125,9 +125,8 @@ def _table(caption: str) -> Table:
     return Table(box=box.SIMPLE_HEAD, caption=caption, caption_justify="left", padding=(0, 1, 0, 0), pad_edge=False)
 
 
-def _cell(weight: Measured, scale: float) -> str:
-    text = _number(weight.value)
-    return text if not math.isnan(weight.error) and 2 * weight.error <= scale / 4 or text == "-" else f"({text})"
+def _rough(weight: Measured) -> str:
+    return "-" if math.isnan(weight.value) else f"~{weight.value:.1f}"
 
 
 def _number(value: float) -> str:
@@ -137,7 +136,7 @@ def _number(value: float) -> str:
 
 
 def _percent(share: float) -> str:
-    return "-" if math.isnan(share) else f"{100 * share:.1f}"
+    return "-" if math.isnan(share) else f"{100 * share:.{0 if share >= 0.0995 else 1}f}"
 
 
 def audit_json(result: Audit, log: Rollouts, ends: tuple[float, float], seed: int) -> dict[str, Any]:
@@ -200,7 +199,7 @@ def audit_figure(result: Audit) -> Figure:
 
 
 def _weights(axis: Axes, estimators: dict[str, EstimatorAudit], title: str) -> None:
-    middles = np.array([(low + high) / 2 for low, high in zip(BIN_EDGES[:-1], BIN_EDGES[1:], strict=True)])
+    middles = np.array([(low + high) / 2 for low, high in itertools.pairwise(BIN_EDGES)])
     top = 1.0
     for number, (name, estimator) in enumerate(estimators.items()):
         weights = np.array([weight.value for weight in estimator.weight_b])

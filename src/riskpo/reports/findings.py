@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from riskpo.risk.audit import FLAT_SLOPE, Audit, EstimatorAudit, Measured
@@ -14,7 +14,7 @@ THRESHOLDS: dict[str, tuple[float, str]] = {
     "on_uniform": (0.1, "a tenth of |A| is ten times what rounding or a stray prompt explains"),
     "weight_ratio": (
         1.25,
-        "a quarter more weight on hard than on easy prompts; below it bins of one log hardly differ",
+        "a quarter more weight at one end than at the other: what one log can tell",
     ),
     "errors": (2.0, "a difference counts when it is this many of its standard errors: about one in twenty by chance"),
     "snr_ratio": (0.8, "the noise that takes 1/0.8^2 = 1.6 times the rollouts to average away"),
@@ -42,7 +42,7 @@ class Finding:
 
 def findings(result: Audit) -> list[Finding]:
     """All findings, those about the log first."""
-    said = [
+    return [
         *_uniform(result),
         *_difficulty(result),
         *_noise(result),
@@ -51,29 +51,28 @@ def findings(result: Audit) -> list[Finding]:
         *_windows(result),
         *_entropy(result),
     ]
-    return said
+
+
+def is_sure(weight: Measured, scale: float) -> bool:
+    """Whether twice a weight's standard error lies below a quarter of `scale`, the estimator's mean weight."""
+    return not math.isnan(weight.error) and 2.0 * weight.error <= scale / 4.0
 
 
 def hard_to_easy(estimator: EstimatorAudit) -> Measured:
-    """Weight of the hard over that of the easy prompts: the lowest and the highest bin below and above one half that
-    could be told within a quarter. NaN where one side has none."""
-    sure = [
-        bin_weight if bin_weight.error < max(abs(bin_weight.value), _whole(estimator)) / 4 else None
-        for bin_weight in estimator.weight_b
-    ]
-    middle = len(sure) // 2
-    hard = next((weight for weight in sure[:middle] if weight), None)
-    easy = next((weight for weight in reversed(sure[middle + 1 :]) if weight), None)
-    if hard is None or easy is None:
+    """Weight of the hardest over that of the easiest bin that is sure, one below and one above pass rate one half.
+
+    NaN where a side has none; infinite where easy prompts have no weight, or one against them.
+    """
+    weights = [w if is_sure(w, abs(estimator.mean_weight.value)) else None for w in estimator.weight_b]
+    middle = len(weights) // 2
+    hard = next((weight for weight in weights[:middle] if weight), None)
+    easy = next((weight for weight in reversed(weights[middle + 1 :]) if weight), None)
+    if hard is None or easy is None or hard.value <= 0.0 >= easy.value:
         return Measured(math.nan, math.nan)
     if easy.value <= 0.0:
-        return Measured(math.inf if hard.value > 0.0 else math.nan, math.nan)
+        return Measured(math.inf, 0.0)
     value = hard.value / easy.value
-    return Measured(value, math.hypot(hard.error / easy.value, value * easy.error / easy.value))
-
-
-def _whole(estimator: EstimatorAudit) -> float:
-    return abs(estimator.mean_weight.value)
+    return Measured(value, math.hypot(hard.error, value * easy.error) / easy.value)
 
 
 def _uniform(result: Audit) -> list[Finding]:
@@ -92,41 +91,32 @@ def _uniform(result: Audit) -> list[Finding]:
 
 def _difficulty(result: Audit) -> list[Finding]:
     least, errors = threshold("weight_ratio"), threshold("errors")
-    kinds: dict[str, list[str]] = {"flat": [], "hard": [], "easy": []}
+    flat: dict[str, str] = {}
+    hard: dict[str, str] = {}
+    easy: dict[str, str] = {}
     for name, estimator in result.estimators.items():
         ratio = hard_to_easy(estimator)
-        if math.isnan(ratio.value):
-            continue
-        error = 0.0 if math.isinf(ratio.value) else ratio.error
-        if ratio.value - errors * error > least:
-            kinds["hard"].append(f"{name} ({_times(ratio.value)})")
-        elif ratio.value + errors * error < 1.0 / least:
-            kinds["easy"].append(f"{name} ({_times(1.0 / max(ratio.value, 1e-9))})")
-        elif 1.0 / least < ratio.value - errors * error and ratio.value + errors * error < least and _even(estimator):
-            kinds["flat"].append(name)
-    sentences = {
-        "flat": "weigh hard and easy prompts alike, as the mean objective does: for risk aversion over prompts use sorted or "
-        "prompt-mvar.",
-        "hard": "weigh hard prompts more than easy ones: use them to raise the worst prompts, not the mean.",
-        "easy": "weigh easy prompts more than hard ones: choose another where hard prompts matter.",
-    }
+        if ratio.value - errors * ratio.error > least:
+            hard[name] = f"{name} {_times(ratio.value)}"
+        elif ratio.value + errors * ratio.error < 1.0 / least:
+            easy[name] = f"{name} {_times(1.0 / ratio.value if ratio.value > 0.0 else math.inf)}"
+        elif 1.0 / least < ratio.value < least and _even(estimator):
+            flat[name] = name
     return [
-        Finding(f"difficulty_{kind}", _plain(names), f"{_list(names)} {sentences[kind]}")
-        for kind, names in kinds.items()
-        if names
-    ]
+        *_about("difficulty_flat", "The same weight on hard and easy prompts, as the mean objective has", flat,
+                "for risk aversion over prompts use sorted or prompt-mvar"),
+        *_about("difficulty_hard", "More weight on hard prompts than on easy ones", hard,
+                "they raise the worst prompts; for the mean pass rate take one with the same weight on all"),
+        *_about("difficulty_easy", "More weight on easy prompts than on hard ones", easy,
+                "choose another where hard prompts matter"),
+    ]  # fmt: skip
 
 
 def _even(estimator: EstimatorAudit) -> bool:
-    """Whether no bin in between stands out either: GRPO's weight is large at both ends."""
-    least, errors = threshold("weight_ratio"), threshold("errors")
-    whole = estimator.mean_weight.value
-    if not whole > 0.0:
-        return False
-    known = [weight for weight in estimator.weight_b if not math.isnan(weight.error)]
-    return all(
-        1 / least < (w.value + errors * w.error) / whole and (w.value - errors * w.error) / whole < least for w in known
-    )
+    """Whether no sure bin in between stands out either: GRPO's weight is large at both ends."""
+    whole, least = estimator.mean_weight.value, threshold("weight_ratio")
+    sure = [weight.value / whole for weight in estimator.weight_b if is_sure(weight, whole)]
+    return len(sure) > 2 and 1.0 / least < min(sure) <= max(sure) < least
 
 
 def _noise(result: Audit) -> list[Finding]:
@@ -134,26 +124,16 @@ def _noise(result: Audit) -> list[Finding]:
     for name, estimator in result.estimators.items():
         ratio = estimator.snr_ratios.get("dr_grpo")
         if ratio and ratio.value + threshold("errors") * ratio.error < threshold("snr_ratio"):
-            low[name] = ratio.value
-    if not low:
-        return []
-    # Without signal there is no number of rollouts that helps.
-    cost = [f"{name} ({1.0 / value**2:.1f}x)" if value > 0.1 else f"{name} (over 100x)" for name, value in low.items()]
-    text = (
-        f"{_list(cost)} need that many rollouts for the signal-to-noise ratio of dr_grpo: raise the batch, or prefer "
-    )
-    return [Finding("noise", tuple(low), text + "exact pairing and baseline loo.")]
+            low[name] = f"{name} {1.0 / ratio.value**2:.1f}x" if ratio.value > 0.1 else f"{name} over 100x"
+    what = "Noisier than dr_grpo, which needs so many times fewer rollouts for the same signal-to-noise ratio"
+    advice = "enlarge the batch, or take exact pairing and baseline loo where they are not used yet"
+    return _about("noise", what, low, advice)
 
 
 def _wasted(result: Audit) -> list[Finding]:
     shares = {n: e.on_uniform for n, e in result.estimators.items() if e.on_uniform >= threshold("on_uniform")}
-    if not shares:
-        return []
-    names = [f"{name} ({share:.0%})" for name, share in shares.items()]
-    text = (
-        f"{_list(names)} spend that share of |A| on prompts whose responses all scored the same: a baseline per prompt "
-    )
-    return [Finding("on_uniform", tuple(shares), text + "(prompt or loo) under exact pairing spends none.")]
+    what = "Share of |A| spent on prompts whose responses all scored the same"
+    return _about("on_uniform", what, _percents(shares), "baseline loo under exact pairing spends none there")
 
 
 def _flipped(result: Audit) -> list[Finding]:
@@ -162,62 +142,48 @@ def _flipped(result: Audit) -> list[Finding]:
         worst = max((v for k in ("right_down", "wrong_up") if not math.isnan(v := estimator.flips[k])), default=0.0)
         if worst >= threshold("flips"):
             shares[name] = worst
-    if not shares:
-        return []
-    names = [f"{name} ({share:.0%})" for name, share in shares.items()]
-    text = f"{_list(names)} move up to that share of responses the wrong way within their prompt: partners' luck or credit "
-    return [Finding("flips", tuple(shares), text + "rules; pairing exact removes the luck.")]
+    what = "Right responses moved down, or wrong ones up, within their prompt (the larger share)"
+    return _about(
+        "flips", what, _percents(shares), "partners' luck does that, or a credit rule; exact pairing has neither"
+    )
 
 
 def _windows(result: Audit) -> list[Finding]:
-    flat = {
-        n: e.flat_windows for n, e in result.estimators.items() if (e.flat_windows or 0) >= threshold("flat_windows")
-    }
-    tied = {
-        n: e.tied_quantiles
-        for n, e in result.estimators.items()
-        if (e.tied_quantiles or 0) >= threshold("tied_quantiles")
-    }
-    unseen = {n: e.unseen for n, e in result.estimators.items() if (e.unseen or 0) >= threshold("unseen")}
-    found = []
-    if flat:
-        text = f"{_list([f'{n} ({s:.0%} of steps)' for n, s in flat.items()])} had a degenerate window: raise risk_high, set "
-        found.append(Finding("flat_windows", tuple(flat), text + "adaptive_slope, or use ties continuous."))
-    if tied:
-        text = f"{_list([f'{n} ({s:.0%} of steps)' for n, s in tied.items()])} had equal lower and upper quantiles: larger "
-        found.append(Finding("tied_quantiles", tuple(tied), text + "bundles or levels further apart separate them."))
-    if unseen:
-        text = f"{_list(list(unseen))} had no past pass rate for {max(s or 0 for s in unseen.values()):.0%} of prompts and "
-        found.append(
-            Finding("unseen", tuple(unseen), text + "composed at random: difficulty needs prompts that come back.")
-        )
-    return found
+    def above(name: str) -> dict[str, str]:
+        shares = {key: getattr(estimator, name) or 0.0 for key, estimator in result.estimators.items()}
+        return _percents({key: share for key, share in shares.items() if share >= threshold(name)})
+
+    return [
+        *_about("flat_windows", "Degenerate windows, in this share of steps", above("flat_windows"),
+                "raise risk_high, set adaptive_slope, or use ties continuous"),
+        *_about("tied_quantiles", "Lower and upper quantile equal, in this share of steps", above("tied_quantiles"),
+                "larger bundles or levels further apart separate them"),
+        *_about("unseen", "Prompts without a past pass rate, so composed at random", above("unseen"),
+                "difficulty needs prompts that come back: train for more epochs, or use prompt-mvar"),
+    ]  # fmt: skip
 
 
 def _entropy(result: Audit) -> list[Finding]:
-    faster = []
+    faster = {}
     for name, estimator in result.estimators.items():
         difference = (estimator.entropy or {}).get("difference")
-        if difference is None or math.isnan(difference.error):
-            continue
-        if difference.value - threshold("errors") * difference.error > threshold("correlation"):
-            faster.append(name)
-    if not faster:
-        return []
-    text = f"{_list(faster)} correlate more with log-probability than the mean objective: expect entropy to fall faster per "
-    return [Finding("entropy", tuple(faster), text + "unit of step; lower the learning rate or watch the entropy.")]
+        if difference and difference.value - threshold("errors") * difference.error > threshold("correlation"):
+            faster[name] = f"{name} by {difference.value:.2f}"
+    what = "More correlated with log-probability than the mean objective, so entropy falls faster per unit of step"
+    return _about("entropy", what, faster, "lower the learning rate, and watch the entropy")
+
+
+def _about(kind: str, what: str, named: Mapping[str, str], advice: str) -> list[Finding]:
+    """One sentence about the named estimators; none where there are none."""
+    return [Finding(kind, tuple(named), f"{what} ({', '.join(named.values())}): {advice}.")] if named else []
+
+
+def _percents(shares: Mapping[str, float]) -> dict[str, str]:
+    return {name: f"{name} {share:.0%}" for name, share in shares.items()}
 
 
 def _times(value: float) -> str:
     return f"{value:.1f}x" if value < 20.0 else "over 20x"
-
-
-def _plain(names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(name.split(" ")[0] for name in names)
-
-
-def _list(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def thresholds() -> Mapping[str, dict[str, float | str]]:

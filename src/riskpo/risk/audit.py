@@ -5,7 +5,7 @@ Axes: P prompts, G responses, D draws, b bins of difficulty, N populations.
 
 from __future__ import annotations
 
-import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -97,8 +97,8 @@ class EstimatorAudit:
         snr: norm of the mean over root of the total variance of one step's gradient with respect to prompts' logits.
         snr_ratios: the same over a reference's, on the same redraws.
         on_uniform: share of the sum of |A| on prompts whose responses all score the same; NaN where all A are 0.
-        flips: shares of `sign_flips`: `right_down`, `right_negative` of right responses, `wrong_up`, `wrong_positive` of
-            wrong ones.
+        flips: shares of `sign_flips`: `right_down`, `right_negative` of right responses, `wrong_up`, `wrong_positive`
+            of wrong ones.
         entropy: means over steps of `logp_covariances`, and `difference`: of the correlations (the estimator's minus
             the mean objective's), with its error over steps; None without log-probabilities.
         flat_windows: share of replayed steps with mean slope below FLAT_SLOPE; None without tracked quantiles.
@@ -192,9 +192,10 @@ def audit(
     """Replays the log under each estimator, and redraws its responses at known pass rates.
 
     The replay (logged rewards, steps in order, state carried on) gives what depends on the log itself: signs, uniform
-    prompts, entropy, tracked quantiles. The redraws give weight by difficulty and noise: each population takes one logged
-    step, draws the law of each prompt given its logged rewards (`Pool`), then draws independent rewards from it; the
-    estimator runs on those with the state that it had before that step (after it, for the first one, which had none).
+    prompts, entropy, tracked quantiles. The redraws give weight by difficulty and noise: each population takes one
+    logged step, draws the law of each prompt given its logged rewards (`Pool`), then draws independent rewards from it;
+    the estimator runs on those with the state that it had before that step (after it, for the first one, which had
+    none). Options on a schedule go from its beginning to its end over the log, and their phases are pooled.
     All estimators see the same redraws.
 
     Args:
@@ -371,7 +372,7 @@ def _summary(name: str, replay: Replay, redrawn: Redrawn) -> EstimatorAudit:
     of = {"right_down": "right", "right_negative": "right", "wrong_up": "wrong", "wrong_positive": "wrong"}
     slopes = [m["risk/mean_slope"] for m in replay.metrics if "risk/mean_slope" in m]
     ladders = [[value for key, value in m.items() if key.startswith("risk/q_")] for m in replay.metrics]
-    ties = [any(b - a < 1e-9 for a, b in zip(q, q[1:], strict=False)) for q in ladders if len(q) > 1]
+    ties = [any(b - a < 1e-9 for a, b in itertools.pairwise(q)) for q in ladders if len(q) > 1]
     unseen = [m["risk/frac_unseen_prompts"] for m in replay.metrics[1:] if "risk/frac_unseen_prompts" in m]
     weights_Nb, variance_Nb = redrawn.weight_Nb[name], redrawn.variance_Nb
     used_N = ~weights_Nb.isnan().any(1)

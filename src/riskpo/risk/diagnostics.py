@@ -1,4 +1,4 @@
-"""What an estimator does: to the entropy, to uniform prompts, to the sign of a response, and to the noise of the gradient.
+"""What an estimator does: to the entropy, to uniform prompts, to a response's sign, to the noise of the gradient.
 
 Axes: P prompts, G responses, D independent draws of a step, b bins of difficulty.
 """
@@ -59,7 +59,8 @@ def logp_covariances(logps_PG: Tensor, advantages_PG: Tensor, rewards_PG: Tensor
 def uniform_shares(rewards_PG: Tensor, advantages_PG: Tensor, reward_range: tuple[float, float]) -> dict[str, float]:
     """Prompts whose scorable responses all score the same, and what an estimator spends on them (derived here).
 
-    Such a prompt says nothing about which response is better; an advantage on it is a push of the whole prompt, or luck.
+    Such a prompt says nothing about which response is better: an advantage on it is a push of the whole prompt, or
+    luck.
 
     Args:
         rewards_PG: NaN = unscorable; a prompt without a scorable response is not counted.
@@ -67,8 +68,8 @@ def uniform_shares(rewards_PG: Tensor, advantages_PG: Tensor, reward_range: tupl
         reward_range: the ends of the declared range.
 
     Returns:
-        Sums, to be added up over steps: `prompts` (with a scorable response), `all_right` and `all_wrong` (uniform at an
-        end of the range), `uniform` (at any value), `size` (sum of |A|) and `size_on_uniform`.
+        Sums, to be added up over steps: `prompts` (with a scorable response), `all_right` and `all_wrong` (uniform at
+        an end of the range), `uniform` (at any value), `size` (sum of |A|) and `size_on_uniform`.
     """
     scorable_P = (~rewards_PG.isnan()).any(1)
     highest_P = rewards_PG.nan_to_num(nan=-math.inf).amax(1)
@@ -121,8 +122,8 @@ def logit_gradients(rewards_DPG: Tensor, advantages_DPG: Tensor, means_P: Tensor
     """gradients_DP: what an estimator adds to each prompt's logit, for each of D draws of a step.
 
     A prompt's responses are drawn from a law with expected reward mean_P; tilting it by exp(theta r) has the score
-    r - mean_P, for 0/1 rewards the gradient of log pi with respect to the logit of the pass rate. The gradient is the mean
-    of A (r - mean_P) over the prompt's scorable responses; 0 for a prompt without any.
+    r - mean_P, for 0/1 rewards the gradient of log pi with respect to the logit of the pass rate. The gradient is the
+    mean of A (r - mean_P) over the prompt's scorable responses; 0 for a prompt without any.
 
     Args:
         rewards_DPG: NaN = unscorable.

@@ -1,4 +1,4 @@
-"""From files of rollouts to the steps of a log. Formats: this package's and TRL's completions, verl's dumps, plain JSONL."""
+"""From files of rollouts to the steps of a log: completions of this package and TRL, verl's dumps, plain rows."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from riskpo.risk.audit import LoggedStep
 from riskpo.rollouts.files import MISSING, Table, find_files, read_table
 
 FORMATS = """\
-known are: completions of riskpo and of TRL (prompt, completion, a column per reward function, advantage), dumps of verl's
-trainer.rollout_data_dir (input, output, score), and plain rows (prompt_id or prompt, reward)"""
+known are: completions of riskpo and of TRL (prompt, completion, a column per reward function, advantage), dumps of \
+verl's trainer.rollout_data_dir (input, output, score), and plain rows (prompt_id or prompt, reward)"""
 
 # Columns of a completions file that are no reward functions.
 _NOT_REWARDS = {"step", "prompt", "prompt_id", "completion", "advantage", "logprob"}
@@ -67,8 +67,8 @@ class _Step:
 def read_rollouts(paths: Sequence[Path], reward_weights: Mapping[str, float] | None = None) -> Rollouts:
     """The steps of a log: rows of equal `step`, grouped by prompt.
 
-    A row's reward is the (weighted) sum of its reward columns, without those that are null; NaN where all are. A generation
-    that is logged again under the next step number (TRL with several updates per generation) counts once.
+    A row's reward is the (weighted) sum of its reward columns, without those that are null; NaN where all are. A
+    generation that is logged again under the next step number (TRL with several updates per generation) counts once.
 
     Args:
         paths: files, or folders (`riskpo.rollouts.files.find_files`).
@@ -151,7 +151,8 @@ def _collect(table: Table, name: str, weights: Mapping[str, float], steps: dict[
         step = steps.setdefault(number, _Step(table.path))
         if step.path != table.path and name != "plain":  # both trainers write a step into one file
             raise DataError(
-                f"step {number} stands in {step.path} and in {table.path}: these are several runs. Audit them one by one."
+                f"step {number} stands in {step.path} and in {table.path}: these are several runs. Audit them one by "
+                "one."
             )
         group = step.groups.setdefault(_prompt(table, row, key), _Group())
         group.rewards.append(_reward(table, row, weights))
@@ -189,8 +190,8 @@ def _logp(table: Table, row: int) -> float:
     value = _number(table, row, "logprob")
     if value > 1e-3:
         raise DataError(
-            f"{table.where(row)}: `logprob` is {value:g}; the log-probability of a response, summed over its tokens, is "
-            "at most 0."
+            f"{table.where(row)}: `logprob` is {value:g}; the log-probability of a response, summed over its tokens, "
+            "is at most 0."
         )
     return value
 

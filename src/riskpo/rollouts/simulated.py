@@ -12,8 +12,9 @@ def simulated_steps(
 ) -> list[LoggedStep]:
     """Steps in which the same prompts are asked each time.
 
-    Prompt p has `answers` possible answers, of which the first is right; its chance is p ~ Beta(1/2, 1), the others share
-    the rest in proportions drawn from Dirichlet(1, .., 1). Responses are drawn independently; the policy does not learn.
+    Prompt p has `answers` possible answers, of which the first is right; its chance is p ~ Beta(1/2, 1), the others
+    share the rest in proportions drawn from Dirichlet(1, .., 1). Responses are drawn independently; the policy does not
+    learn.
 
     Args:
         seed: of everything random.
