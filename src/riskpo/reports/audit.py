@@ -18,7 +18,8 @@ from rich.table import Table
 from riskpo import __version__
 from riskpo.reports.figures import BLUE, GREEN, GREY, ORANGE
 from riskpo.reports.findings import findings, is_sure, thresholds
-from riskpo.risk.audit import BIN_EDGES, Audit, EstimatorAudit, Measured
+from riskpo.risk.audit import BIN_EDGES, Audit, EstimatorAudit
+from riskpo.risk.measured import Measured
 from riskpo.risk.presets import PRESETS
 from riskpo.rollouts.read import Rollouts
 

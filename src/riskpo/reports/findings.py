@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from riskpo.risk.audit import FLAT_SLOPE, Audit, EstimatorAudit, Measured
+from riskpo.risk.audit import FLAT_SLOPE, Audit, EstimatorAudit
+from riskpo.risk.measured import Measured
 
 # Every threshold that decides whether a sentence is said, with the reason.
 THRESHOLDS: dict[str, tuple[float, str]] = {

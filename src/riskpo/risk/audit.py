@@ -24,6 +24,7 @@ from riskpo.risk.diagnostics import (
     sums_by_bin,
     uniform_shares,
 )
+from riskpo.risk.measured import Measured, mean_over_steps, ratio_of_sums, signal_to_noise
 from riskpo.risk.peers import PEERS
 from riskpo.risk.presets import PRESETS
 from riskpo.risk.redraws import Pool, Population
@@ -73,17 +74,6 @@ class Effort:
     prompts: int = 400
     replayed: int = 400
     rows: int = 1_500_000
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A number and its standard error; NaN where it cannot be told."""
-
-    value: float
-    error: float
-
-
-NOT_MEASURED = Measured(math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -398,49 +388,6 @@ def _summary(name: str, replay: Replay, redrawn: Redrawn) -> EstimatorAudit:
     )
 
 
-def ratio_of_sums(above_N: Tensor, below_N: Tensor) -> Measured:
-    """sum above / sum below, with its delta-method standard error over the N populations that have any."""
-    has_N = below_N > 0.0
-    above_N, below_N, count = above_N[has_N], below_N[has_N], int(has_N.sum())
-    if not count:
-        return NOT_MEASURED
-    value = float(above_N.sum() / below_N.sum())
-    if count < 2:
-        return Measured(value, math.nan)
-    spread = float((above_N - value * below_N).square().sum()) * count / (count - 1)
-    return Measured(value, math.sqrt(spread) / float(below_N.sum()))
-
-
-def signal_to_noise(own_N2: Tensor, other_N2: Tensor | None = None) -> Measured:
-    """Root of summed |E g|^2 over summed tr Cov g (see `signal_and_noise`), or its ratio to another's; jackknife error.
-
-    Only populations that both have count. NaN where there is no noise (all advantages 0) or the other has no signal.
-    """
-    both = [own_N2] if other_N2 is None else [own_N2, other_N2]
-    has_N = ~torch.cat(both, 1).isnan().any(1)
-    count = int(has_N.sum())
-
-    def value(kept_N: Tensor) -> float:
-        roots = []
-        for one_N2 in both:
-            signal, noise = one_N2[kept_N].sum(0).tolist()
-            roots.append(math.sqrt(max(signal, 0.0) / noise) if noise > 0.0 else math.nan)
-        return roots[0] if len(roots) == 1 else (roots[0] / roots[1] if roots[1] else math.nan)
-
-    if not count:
-        return NOT_MEASURED
-    whole = value(has_N)
-    if count < 2:
-        return Measured(whole, math.nan)
-    left_out = []
-    for n in has_N.nonzero().flatten().tolist():
-        kept_N = has_N.clone()
-        kept_N[n] = False
-        left_out.append(value(kept_N))
-    mean = sum(left_out) / count
-    return Measured(whole, math.sqrt((count - 1) / count * sum((v - mean) ** 2 for v in left_out)))
-
-
 def _entropy(rows: Sequence[Mapping[str, float]]) -> dict[str, Measured] | None:
     if not rows:
         return None
@@ -448,15 +395,7 @@ def _entropy(rows: Sequence[Mapping[str, float]]) -> dict[str, Measured] | None:
     found = {name: [row[f"risk/{name}"] for row in rows if f"risk/{name}" in row] for name in names}
     own, mean = "risk/corr_logp_advantage", "risk/corr_logp_mean_advantage"
     found["difference"] = [row[own] - row[mean] for row in rows if own in row and mean in row]
-    return {name: _mean(values) for name, values in found.items()}
-
-
-def _mean(values: Sequence[float]) -> Measured:
-    if not values:
-        return NOT_MEASURED
-    numbers = torch.tensor(values, dtype=torch.float64)
-    error = float(numbers.std(correction=1)) / len(values) ** 0.5 if len(values) > 1 else math.nan
-    return Measured(float(numbers.mean()), error)
+    return {name: mean_over_steps(values) for name, values in found.items()}
 
 
 def _summed(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -466,19 +405,3 @@ def _summed(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
 def _evenly_spaced(length: int, most: int) -> list[int]:
     """At most `most` indices of a list, in order: all, or the first of each of so many equal parts."""
     return list(range(length)) if length <= most else [i * length // most for i in range(most)]
-
-
-__all__ = [
-    "BIN_EDGES",
-    "FLAT_SLOPE",
-    "REFERENCES",
-    "Audit",
-    "Effort",
-    "EstimatorAudit",
-    "LoggedStep",
-    "Measured",
-    "audit",
-    "default_names",
-    "redrawn_gradients",
-    "resolve",
-]

@@ -63,7 +63,7 @@ class Pool:
     r"""What all logged responses say about the law of a prompt's rewards: the prior of a redraw (derived here).
 
     A prompt's law is Dirichlet(concentration * probs + its own counts). For 0/1 rewards: the pass rate of a prompt with
-    c right of n is Beta(a + c, b + n - c), a / (a + b) the mean rate of all prompts. The plug-in c / n instead would put
+    c right of n is Beta(a + c, b + n - c), a / (a + b) the mean rate of all prompts. The plug-in c / n would put
     prompts that scored all the same exactly at 0 and 1, where there is no gradient to weigh and no noise to see, and
     would leave the bins below 1/G and above 1 - 1/G empty. The concentration follows from moments: for a Dirichlet with
     concentration s, the expected variance within a prompt is s times the variance between prompts.
