@@ -118,12 +118,27 @@ def run(options, steps, chance):
 @pytest.mark.parametrize(("chance", "target"), [(0.02, 0.5), (0.02, 0.8), (0.3, 0.6), (0.5, 0.9)])
 def test_adaptive_level_reaches_its_target(chance, target):
     """At p = .02 nine bundles of ten score 0: the constant window has collapsed onto 0, the adaptive one has not."""
-    slope, state = run({"adaptive_slope": target}, 1500, chance)
+    slope, state = run({"adaptive_slope": target}, 600, chance)
     assert slope == pytest.approx(target, abs=0.06)
     assert 0.2 < state.risk_high <= 0.99
     if chance == 0.02:
-        constant, _ = run({}, 1500, chance)
+        constant, _ = run({}, 600, chance)
         assert constant < 0.1
+
+
+def test_the_level_is_logged_as_it_was_used():
+    rewards_PG = (torch.rand(10, 4, generator=generator()) < 0.5).double()
+    config = RiskConfig.from_preset("exact", {"adaptive_slope": 0.5, "adaptive_lr": 0.1})
+    first = risk_advantages(rewards_PG, config, RiskState(), generator())
+    second = risk_advantages(rewards_PG, config, first.state, generator())
+    assert first.metrics["risk/risk_high"] == 0.8
+    moved = 0.8 + 0.1 * (0.5 - first.metrics["risk/mean_slope"])
+    assert second.metrics["risk/risk_high"] == first.state.risk_high == pytest.approx(moved)
+    half = RiskConfig.from_preset("exact", {"schedule": {"tail_weight": {0: 0.0, 1: 1.0}}})
+    metrics = risk_advantages(rewards_PG, half, RiskState(), generator(), progress=0.25).metrics
+    assert metrics["risk/tail_weight"] == 0.25
+    constant = risk_advantages(rewards_PG, RiskConfig(), RiskState(), generator()).metrics
+    assert "risk/risk_high" not in constant
 
 
 def test_an_unreachable_target_ends_at_the_end_of_the_range():

@@ -92,6 +92,8 @@ def risk_advantages(
     slope = mean_slope(law, signal, now, rewards_PG.shape[1])
     metrics["risk/mean_slope"] = slope
     level = now.adaptive_level
+    if level is not None or config.schedule is not None:
+        metrics |= {f"risk/{name}": getattr(now, name) for name in ("risk_low", "risk_high", "tail_weight")}
     after = RiskState(
         tuple(next_L.tolist()),
         state.steps + 1,
