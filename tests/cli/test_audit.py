@@ -45,8 +45,9 @@ def test_help_is_light_and_has_examples():
 def demo(tmp_path_factory):
     """The demo as the help shows it, with all outputs."""
     folder = tmp_path_factory.mktemp("demo")
-    command = [sys.executable, "-m", "riskpo.cli", "audit", "--demo", "--json", "a.json", "--figure", "a.png"]
-    done = subprocess.run([*command, *QUICK], cwd=folder, capture_output=True, text=True, check=True)
+    outputs = ["--json", str(folder / "a.json"), "--figure", str(folder / "a.png")]
+    command = [sys.executable, "-m", "riskpo.cli", "audit", "--demo", *outputs, *QUICK]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return done, json.loads((folder / "a.json").read_text()), folder / "a.png"
 
 

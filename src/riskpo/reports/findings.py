@@ -17,6 +17,7 @@ THRESHOLDS: dict[str, tuple[float, str]] = {
         1.25,
         "a quarter more weight at one end than at the other: what one log can tell",
     ),
+    "even": (1.1, "bins within a tenth of the middle one weigh alike for any practical purpose"),
     "errors": (2.0, "a difference counts when it is this many of its standard errors: about one in twenty by chance"),
     "snr_ratio": (0.8, "the noise that takes 1/0.8^2 = 1.6 times the rollouts to average away"),
     "flips": (0.01, "one response in a hundred; correct estimators have none after the prompt's mean"),
@@ -60,14 +61,16 @@ def is_sure(weight: Measured, scale: float) -> bool:
 
 
 def hard_to_easy(estimator: EstimatorAudit) -> Measured:
-    """Weight of the hardest over that of the easiest bin that is sure, one below and one above pass rate one half.
+    """Weight of the hardest over that of the easiest bin that can be told, one below and one above pass rate one half.
 
+    A bin can be told when twice its standard error is below a quarter of its weight, or a twentieth of the mean weight.
     NaN where a side has none; infinite where easy prompts have no weight, or one against them.
     """
-    weights = [w if is_sure(w, abs(estimator.mean_weight.value)) else None for w in estimator.weight_b]
-    middle = len(weights) // 2
-    hard = next((weight for weight in weights[:middle] if weight), None)
-    easy = next((weight for weight in reversed(weights[middle + 1 :]) if weight), None)
+    slack = abs(estimator.mean_weight.value) / 20.0
+    told = [w if 2.0 * w.error <= max(abs(w.value) / 4.0, slack) else None for w in estimator.weight_b]
+    middle = len(told) // 2
+    hard = next((weight for weight in told[:middle] if weight), None)
+    easy = next((weight for weight in reversed(told[middle + 1 :]) if weight), None)
     if hard is None or easy is None or hard.value <= 0.0 >= easy.value:
         return Measured(math.nan, math.nan)
     if easy.value <= 0.0:
@@ -92,32 +95,43 @@ def _uniform(result: Audit) -> list[Finding]:
 
 def _difficulty(result: Audit) -> list[Finding]:
     least, errors = threshold("weight_ratio"), threshold("errors")
-    flat: dict[str, str] = {}
-    hard: dict[str, str] = {}
-    easy: dict[str, str] = {}
+    kinds: dict[str, dict[str, str]] = {"flat": {}, "hard": {}, "easy": {}, "ends": {}}
     for name, estimator in result.estimators.items():
         ratio = hard_to_easy(estimator)
         if ratio.value - errors * ratio.error > least:
-            hard[name] = f"{name} {_times(ratio.value)}"
+            kinds["hard"][name] = f"{name} {_times(ratio.value)}"
         elif ratio.value + errors * ratio.error < 1.0 / least:
-            easy[name] = f"{name} {_times(1.0 / ratio.value if ratio.value > 0.0 else math.inf)}"
-        elif 1.0 / least < ratio.value < least and _even(estimator):
-            flat[name] = name
+            kinds["easy"][name] = f"{name} {_times(1.0 / ratio.value if ratio.value > 0.0 else math.inf)}"
+        elif (shape := _shape(estimator)) in kinds:
+            kinds[shape][name] = name
     return [
-        *_about("difficulty_flat", "The same weight on hard and easy prompts, as the mean objective has", flat,
-                "for risk aversion over prompts use sorted or prompt-mvar"),
-        *_about("difficulty_hard", "More weight on hard prompts than on easy ones", hard,
+        *_about("difficulty_flat", "The same weight on hard and easy prompts, as the mean objective has", kinds["flat"],
+                "for risk aversion over prompts use prompt-mvar, or sorted where prompts come back"),
+        *_about("difficulty_ends", "More weight on hard and on easy prompts than in between", kinds["ends"],
+                "dividing by a prompt's standard deviation does that; leave it out for the mean pass rate"),
+        *_about("difficulty_hard", "More weight on hard prompts than on easy ones", kinds["hard"],
                 "they raise the worst prompts; for the mean pass rate take one with the same weight on all"),
-        *_about("difficulty_easy", "More weight on easy prompts than on hard ones", easy,
+        *_about("difficulty_easy", "More weight on easy prompts than on hard ones", kinds["easy"],
                 "choose another where hard prompts matter"),
     ]  # fmt: skip
 
 
-def _even(estimator: EstimatorAudit) -> bool:
-    """Whether no sure bin in between stands out either: GRPO's weight is large at both ends."""
-    whole, least = estimator.mean_weight.value, threshold("weight_ratio")
-    sure = [weight.value / whole for weight in estimator.weight_b if is_sure(weight, whole)]
-    return len(sure) > 2 and 1.0 / least < min(sure) <= max(sure) < least
+def _shape(estimator: EstimatorAudit) -> str:
+    """`ends`, `flat`, or neither (empty), for an estimator whose ends weigh alike."""
+    errors, even = threshold("errors"), threshold("even")
+    middle = estimator.weight_b[len(estimator.weight_b) // 2]
+    sure = [weight for weight in estimator.weight_b if is_sure(weight, abs(estimator.mean_weight.value))]
+    if len(sure) < 3 or middle not in sure or middle.value <= 0.0:
+        return ""
+    if all(end.value - errors * end.error > even * middle.value for end in (sure[0], sure[-1])):
+        return "ends"
+    off = [
+        weight
+        for weight in sure
+        if weight.value - errors * weight.error > even * middle.value
+        or weight.value + errors * weight.error < middle.value / even
+    ]
+    return "" if off else "flat"
 
 
 def _noise(result: Audit) -> list[Finding]:
@@ -134,7 +148,12 @@ def _noise(result: Audit) -> list[Finding]:
 def _wasted(result: Audit) -> list[Finding]:
     shares = {n: e.on_uniform for n, e in result.estimators.items() if e.on_uniform >= threshold("on_uniform")}
     what = "Share of |A| spent on prompts whose responses all scored the same"
-    return _about("on_uniform", what, _percents(shares), "baseline loo under exact pairing spends none there")
+    return _about(
+        "on_uniform",
+        what,
+        _percents(shares),
+        "a prompt's own baseline spends none there, as in dr_grpo or with loo under exact pairing",
+    )
 
 
 def _flipped(result: Audit) -> list[Finding]:
@@ -160,7 +179,7 @@ def _windows(result: Audit) -> list[Finding]:
         *_about("tied_quantiles", "Lower and upper quantile equal, in this share of steps", above("tied_quantiles"),
                 "larger bundles or levels further apart separate them"),
         *_about("unseen", "Prompts without a past pass rate, so composed at random", above("unseen"),
-                "difficulty needs prompts that come back: train for more epochs, or use prompt-mvar"),
+                "train for more epochs, so that prompts come back, or use prompt-mvar"),
     ]  # fmt: skip
 
 

@@ -64,7 +64,7 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
                     f"{inside} holds no rollouts: expected files named *.parquet (completions of a run) or *.jsonl "
                     "(verl's rollout_data_dir). Completions are logged with log_completions=True."
                 )
-            files += sorted(found, key=lambda file: [int(n) for n in re.findall(r"\d+", file.name)] + [0])
+            files += sorted(found, key=lambda file: ([int(n) for n in re.findall(r"\d+", file.name)], file.name))
         elif not path.exists():
             raise DataError(f"{path} does not exist: give a run's folder, or *.parquet or *.jsonl files.")
         elif not path.name.endswith(SUFFIXES):

@@ -93,7 +93,9 @@ def read_rollouts(paths: Sequence[Path], reward_weights: Mapping[str, float] | N
         used |= dict.fromkeys(weights)
         _collect(table, name, weights, steps)
     (name,) = formats
-    notes = [f"the reward is the sum of {len(used)} columns: {', '.join(used)} (--reward picks or weighs them)"]
+    notes = [
+        f"the reward is the sum of {len(used)} columns: {', '.join(map(_shown, used))} (--reward picks or weighs them)"
+    ]
     notes = notes if len(used) > 1 and reward_weights is None else []
     repeated = _drop_repeated(steps)
     if repeated:
@@ -123,7 +125,7 @@ def _reward_columns(table: Table, name: str, chosen: Mapping[str, float] | None)
     if chosen:
         for column in chosen:
             if column not in table.columns:
-                raise DataError(f"{table.path}: {unknown_name('reward column', column, numeric)}")
+                raise DataError(f"{table.path}: {unknown_name('reward column', column, map(_shown, numeric))}")
         return dict(chosen)
     if name != "completions":
         return {"score" if name == "verl" else "reward": 1.0}
@@ -134,6 +136,11 @@ def _reward_columns(table: Table, name: str, chosen: Mapping[str, float] | None)
             f"Its columns: {', '.join(map(repr, table.columns))}."
         )
     return found
+
+
+def _shown(name: str) -> str:
+    """A column's name as it may reach a terminal."""
+    return name if name.isprintable() else ascii(name)
 
 
 def _numeric(value: Any) -> bool:
