@@ -127,13 +127,10 @@ def test_the_mean_peers_are_trls_own(
             self.steps = [*getattr(self, "steps", []), output["advantages"]]
             return output
 
-    ours = make_trainer(
-        tiny_model, make_config(tmp_path / "ours", max_steps=3, estimator=estimator), prompts, kind=Noted
-    )
+    args = make_config(tmp_path / "ours", max_steps=3, estimator=estimator)
+    ours = make_trainer(tiny_model, args, prompts, kind=Noted)
     ours.train()
-    options = make_config(tmp_path / "theirs", max_steps=3)
-    shared = {field.name for field in dataclasses.fields(GRPOConfig)}
-    values = {name: getattr(options, name) for name in shared if field_is_given(name)}
+    values = {name: getattr(args, name) for name in SHARED}
     theirs = Theirs(tiny_model, coin_reward, GRPOConfig(**{**values, "scale_rewards": scaling}), prompts)
     theirs.remove_callback(PrinterCallback)
     theirs.train()
