@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset
+from transformers import PrinterCallback
+from trl import GRPOConfig, GRPOTrainer
 
 from riskpo import RiskPOTrainer
 from riskpo.engines import trl as engine
@@ -17,6 +19,11 @@ from riskpo.errors import ConfigError
 from riskpo.risk import RiskConfig, RiskState, risk_advantages
 from tests.engines.conftest import coin_reward, make_config, make_trainer, step_logs
 from tests.engines.test_trl_errors import NOWHERE
+
+# What decides the numbers of a run, in both trainers' arguments.
+SHARED = ("output_dir", "per_device_train_batch_size", "num_generations", "max_completion_length", "max_steps")
+SHARED += ("learning_rate", "lr_scheduler_type", "gradient_checkpointing", "bf16", "use_cpu", "report_to")
+SHARED += ("save_strategy", "logging_steps", "disable_tqdm", "loss_type", "importance_sampling_level")
 
 
 class Noted(RiskPOTrainer):
@@ -106,3 +113,28 @@ def test_one_prompt_a_step_is_enough_for_risk_over_prompts(tiny_model: str, prom
     trainer = make_trainer(tiny_model, make_config(tmp_path, preset="prompt-mvar", **options), prompts)
     trainer.train()
     assert trainer.risk.risk_state.steps == 3
+
+
+@pytest.mark.parametrize(("estimator", "scaling"), [("grpo", "group"), ("dr_grpo", "none")])
+def test_the_mean_peers_are_trls_own(
+    estimator: str, scaling: str, tiny_model: str, prompts: Dataset, tmp_path: Path
+) -> None:
+    """Three steps of GRPOTrainer and of this trainer from one seed: the same completions, advantages and losses."""
+
+    class Theirs(GRPOTrainer):  # type: ignore[misc]
+        def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
+            output: dict[str, Any] = super()._generate_and_score_completions(inputs)
+            self.steps = [*getattr(self, "steps", []), output["advantages"]]
+            return output
+
+    args = make_config(tmp_path / "ours", max_steps=3, estimator=estimator)
+    ours = make_trainer(tiny_model, args, prompts, kind=Noted)
+    ours.train()
+    values = {name: getattr(args, name) for name in SHARED}
+    theirs = Theirs(tiny_model, coin_reward, GRPOConfig(**{**values, "scale_rewards": scaling}), prompts)
+    theirs.remove_callback(PrinterCallback)
+    theirs.train()
+    for (_, _, mine), own in zip(ours.steps, theirs.steps, strict=True):
+        torch.testing.assert_close(mine, own, rtol=0, atol=1e-5)
+    losses = [[row["loss"] for row in trainer.state.log_history if "loss" in row] for trainer in (ours, theirs)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)

@@ -158,3 +158,16 @@ def test_an_unreachable_target_ends_at_the_end_of_the_range():
 def test_adaptive_errors(options, message):
     with pytest.raises(ConfigError, match=message):
         RiskConfig(**options)
+
+
+def test_peers_anneal_their_k():
+    config = RiskConfig.from_preset("paper", {"estimator": "pkpo", "schedule": {"k": {0: 4, 0.5: 1}}})
+    assert config.responses_needed == 4
+    rewards_PG = (torch.rand(10, 4, generator=generator()) < 0.5).double()
+
+    def advantages(config, progress=0.0):
+        return risk_advantages(rewards_PG, config, RiskState(), generator(), progress=progress).advantages_PG
+
+    for progress, k in ((0.2, 4), (0.7, 1)):
+        constant = RiskConfig.from_preset("paper", {"estimator": "pkpo", "k": k})
+        assert torch.equal(advantages(config, progress), advantages(constant))

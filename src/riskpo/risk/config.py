@@ -14,7 +14,7 @@ from riskpo.risk.bundles import Grid
 from riskpo.risk.peers import PEERS
 from riskpo.risk.presets import ESTIMATOR_DEFAULTS, PRESETS
 from riskpo.risk.quantiles import QuantileTracker
-from riskpo.risk.schedules import AdaptiveLevel, Schedule, parse_schedule
+from riskpo.risk.schedules import SCHEDULABLE, AdaptiveLevel, Schedule, parse_schedule
 from riskpo.risk.spectrum import Spectrum
 
 RELEASED_NAMES = ("released_hard", "released_easy", "released_risk_seeking")
@@ -41,7 +41,10 @@ USES: dict[str, frozenset[str]] = {
     "riskpo": frozenset(_COMMON | _SPECTRUM | _BUNDLES | _CHANGING | _PAIRING),
     "two_level": frozenset(_COMMON | _SPECTRUM | _BUNDLES | _CHANGING | _INNER),
     **{name: frozenset(_COMMON | {"risk_low", "risk_high", "bundle_size"}) for name in RELEASED_NAMES},
-    **{name: frozenset(_COMMON | peer.options) for name, peer in PEERS.items()},
+    **{
+        name: frozenset(_COMMON | peer.options | ({"schedule"} if peer.options & set(SCHEDULABLE) else set()))
+        for name, peer in PEERS.items()
+    },
 }
 
 
@@ -241,14 +244,14 @@ class RiskConfig:
     @property
     def responses_needed(self) -> int:
         """The least number of responses per prompt, at any time of the training."""
+        scheduled = dict(self.schedule or ())
+        largest = max(value for _, value in scheduled["k"].points) if "k" in scheduled else self.k
         if self.estimator in PEERS:
-            return PEERS[self.estimator].responses(self)
+            return PEERS[self.estimator].responses(dataclasses.replace(self, schedule=None, k=largest))
         if self.estimator != "two_level":
             return 2
-        scheduled = dict(self.schedule or ())
         inners = [value for _, value in scheduled["inner"].points] if "inner" in scheduled else [self.inner]
-        counts = [value for _, value in scheduled["k"].points] if "k" in scheduled else [self.k]
-        return max(2, max(counts)) if "pass_at_k" in inners else 2
+        return max(2, largest) if "pass_at_k" in inners else 2
 
     @property
     def needs_difficulty(self) -> bool:
