@@ -139,6 +139,15 @@ def test_sign_flips_by_hand():
     }
 
 
+def test_the_prompts_mean_decides_what_is_pushed_down():
+    """-.1 lies .4 above its prompt's mean, .2 lies .3 below its own: the raw signs say the opposite."""
+    flips = sign_flips(matrix([[1.0, 0.0], [1.0, 0.0]]), matrix([[-0.1, -0.9], [0.2, 0.8]]), (0.0, 1.0))
+    assert (flips["right_down"], flips["right_negative"]) == (1, 1)
+    one_by_one = [sign_flips(matrix([[1.0, 0.0]]), matrix([row]), (0.0, 1.0)) for row in ([-0.1, -0.9], [0.2, 0.8])]
+    assert [(flips["right_down"], flips["right_negative"]) for flips in one_by_one] == [(0, 1), (1, 0)]
+    assert [(flips["wrong_up"], flips["wrong_positive"]) for flips in one_by_one] == [(0, 0), (1, 1)]
+
+
 def test_signs_of_graded_and_unscorable_responses():
     """Right is 1, wrong is -1; 0 is neither, NaN is not there: the mean over the other three is 0."""
     flips = sign_flips(matrix([[1.0, 0.0, -1.0, NAN]]), matrix([[-1.0, -1.0, 2.0, 0.0]]), (-1.0, 1.0))

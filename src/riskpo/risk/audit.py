@@ -311,7 +311,8 @@ def _redraw(
         number = turns[n % len(turns)]
         logged, progress = steps[number], number / len(steps)
         kept_P = torch.randperm(len(logged.prompt_ids), generator=generator)[: effort.prompts].sort().values
-        population = pool.population(logged.rewards_PG[kept_P], seed * 1_000_003 + n)
+        own_seed = seed * 1_000_003 + n
+        population = pool.population(logged.rewards_PG[kept_P], own_seed)
         rewards_DPG = population.draw(draws, generator)
         ids = [logged.prompt_ids[i] for i in kept_P.tolist()]
         places_P = (population.means_P - ends[0]) / (ends[1] - ends[0])
@@ -324,7 +325,7 @@ def _redraw(
             if state is None:
                 continue
             try:
-                gradients_DP = redrawn_gradients(rewards_DPG, population, configs[name], state, ids, progress, n)
+                gradients_DP = redrawn_gradients(rewards_DPG, population, configs[name], state, ids, progress, own_seed)
             except (ConfigError, RewardError) as error:  # a redraw can be what the log was not: of too few prompts
                 replay.refused = replay.refused or f"a redraw of step {logged.step}: {error}"
                 continue
