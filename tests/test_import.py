@@ -49,6 +49,7 @@ def importers(package):
         "import riskpo; riskpo.__version__; dir(riskpo)",
         "from riskpo.cli.main import main\ntry: main(['--help'])\nexcept SystemExit as e: assert e.code == 0",
         "from riskpo.cli.main import main\ntry: main(['train', '--help'])\nexcept SystemExit as e: assert e.code == 0",
+        "from riskpo.cli.main import main\ntry: main(['audit', '--help'])\nexcept SystemExit as e: assert e.code == 0",
         "import riskpo.rewards.match, riskpo.tasks.registry, riskpo.models.registry, riskpo.runs.folder",
     ],
 )
