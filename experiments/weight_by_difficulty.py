@@ -16,9 +16,15 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+from experiments.pages import write_block
+
+from benchmarks.common import environment
 from riskpo.risk.advantages import risk_advantages
 from riskpo.risk.audit import BIN_EDGES, default_names, redrawn_gradients, resolve
 from riskpo.risk.config import RiskConfig
@@ -28,11 +34,7 @@ from riskpo.risk.measured import ratio_of_sums
 from riskpo.risk.redraws import Population
 from riskpo.risk.state import RiskState
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "benchmarks"))
-from common import environment  # noqa: E402
-
-RESULT = ROOT / "experiments" / "results" / "weight_by_difficulty.json"
+RESULT = Path(__file__).parent / "results" / "weight_by_difficulty.json"
 PROMPTS, RESPONSES, PAST, POPULATIONS, DRAWS = 400, 10, 8, 48, 16
 
 # An earlier, independent simulation of the same setting, to two decimals.
@@ -109,11 +111,18 @@ def passed_share(rates_P: torch.Tensor, past: int, generator: torch.Generator) -
     return (rates_P * past).round()[:, None].expand(-1, PAST) / past
 
 
-def markdown(result: dict[str, dict[str, list[float]]]) -> str:
-    """The table, and the earlier simulation beside it."""
+def table(content: dict[str, Any]) -> str:
+    """The table of docs/method.md."""
     bins = [f"{BIN_EDGES[b]:g}-{BIN_EDGES[b + 1]:g}" for b in range(len(BIN_EDGES) - 1)]
     lines = [f"| estimator | {' | '.join(bins)} |", "|---" * (len(bins) + 1) + "|"]
-    lines += [f"| {name} | {' | '.join(f'{w:.2f}' for w in row['weight'])} |" for name, row in result.items()]
+    for name, row in content["weights"].items():
+        lines.append(f"| {name} | {' | '.join(f'{weight:.2f}' for weight in row['weight'])} |")
+    return "\n".join(lines) + "\n"
+
+
+def markdown(content: dict[str, Any]) -> str:
+    """The table, and the earlier simulation beside it."""
+    result, lines = content["weights"], table(content).splitlines()
     lines += [
         "",
         "Against an earlier simulation (weight here / there; in bold where off by more than a tenth and .05):",
@@ -159,7 +168,9 @@ def main() -> None:
         }
         RESULT.parent.mkdir(parents=True, exist_ok=True)
         RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print(markdown(json.loads(RESULT.read_text(encoding="utf-8"))["weights"]))
+    content = json.loads(RESULT.read_text(encoding="utf-8"))
+    write_block("method.md", "weight_by_difficulty", table(content))
+    print(markdown(content))
 
 
 if __name__ == "__main__":

@@ -59,9 +59,10 @@ def test_every_metric_is_explained():
 
 
 def tables():
-    from experiments import mean_theorem
+    from experiments import mean_theorem, weight_by_difficulty
 
-    yield "method.md", "mean_theorem", mean_theorem.RESULT, mean_theorem.table
+    for script in (mean_theorem, weight_by_difficulty):
+        yield "method.md", script.__name__.split(".")[-1], script.RESULT, script.table
 
 
 def test_tables_are_what_the_scripts_made():
