@@ -8,7 +8,7 @@ checkpoints stay TRL's. tests/engines/test_trl_names.py fails when a name in `PR
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,13 +18,23 @@ from torch import Tensor
 from torch.utils.data import Sampler
 from trl import GRPOTrainer
 
-from riskpo.engines.prompt_ids import check_prompt_ids, prompt_id
+from riskpo.engines.dynamic_sampling import (
+    DrawState,
+    Generation,
+    Padding,
+    Refill,
+    check_dynamic_sampling,
+    mixed_prompts,
+    put,
+    take,
+)
+from riskpo.engines.prompt_ids import prompt_id
+from riskpo.engines.train_data import EpochSampler, check_for_training
 from riskpo.engines.trl_config import RiskPOConfig
 from riskpo.engines.trl_state import RiskStateCallback
 from riskpo.errors import ConfigError, EngineError, RewardError
 from riskpo.risk.advantages import risk_advantages
 from riskpo.risk.diagnostics import logp_covariances
-from riskpo.tasks.checks import check_train_set
 
 PRIVATE_NAMES = {
     "methods": (
@@ -50,8 +60,22 @@ _FORWARD_KEYS = (
     "image_position_ids",
 )
 
+# How dynamic sampling makes the tensors of a scored batch wider, other than token ids. TRL's remaining ones belong to
+# images and tools, which it refuses.
+_PADDINGS: dict[str, Padding] = {
+    "prompt_mask": ("left", 0),
+    "completion_mask": ("right", 0),
+    "old_per_token_logps": ("right", 0.0),
+    "ref_per_token_logps": ("right", 0.0),
+    "sampling_per_token_logps": ("right", 0.0),
+    "importance_sampling_ratio": ("right", 1.0),  # one number a row in the sequence modes: never widened
+    "advantages": None,
+}
+
 # How many steps may bring nothing but new prompts before composition by difficulty is called idle.
 _STEPS_UNSEEN = 50
+
+Generate = Callable[[Any], dict[str, Any]]
 
 logger = logging.getLogger(__name__)
 
@@ -96,12 +120,15 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
         if not isinstance(args, RiskPOConfig):
             raise ConfigError(f"RiskPOTrainer takes a RiskPOConfig as `args`, got a {type(args).__name__}.")
         if isinstance(train_dataset, Dataset) and kwargs.get("environment_factory") is None:
-            _check_train_set(train_dataset, args)
+            check_for_training(train_dataset, args)
+        self._own_rollouts = any(kwargs.get(key) for key in ("tools", "rollout_func", "environment_factory"))
+        if args.dynamic_sampling:
+            rounds = args.dynamic_sampling_max_rounds
+            check_dynamic_sampling(train_dataset, args.prompts_per_generation, rounds, self._own_rollouts)
         self._risk = args.risk_config
-        self._warned_unseen = False
+        self._warned_unseen = self._warned_uniform = False
         self._rewards_per_func: Tensor | None = None
         self._engine_checked = False
-        self._own_rollouts = any(kwargs.get(key) for key in ("tools", "rollout_func", "environment_factory"))
         super().__init__(model, reward_funcs, args, train_dataset, eval_dataset, **kwargs)
         self.add_callback(RiskStateCallback(args.seed, None if self._risk.schedule else self._risk.tracked))
 
@@ -136,6 +163,11 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
             "advantage": list(logs["advantages"]),
         }
 
+    @property
+    def _pad_token(self) -> int:
+        tokenizer: Any = getattr(self.processing_class, "tokenizer", self.processing_class)
+        return int(tokenizer.pad_token_id)
+
     # ---- rewards ----
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> Tensor:
@@ -156,8 +188,7 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
         chat = not isinstance(prompts[0], str)
         completions = [[{"role": "assistant", "content": text}] if chat else text for text in texts]
         # The ids are one padding token, which TRL makes sure of: an answer column need not be text one can encode.
-        tokenizer: Any = getattr(self.processing_class, "tokenizer", self.processing_class)
-        ids = [[tokenizer.pad_token_id] for _ in rows]
+        ids = [[self._pad_token] for _ in rows]
         try:
             self._calculate_rewards(rows, prompts, completions, ids)
         except RewardError:
@@ -180,13 +211,16 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
     # ---- advantages ----
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
-        self._rewards_per_func = None
-        output: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        generate: Generate = super()._generate_and_score_completions
         if not self.model.training:
-            return output
+            return generate(inputs)
+        sampling: dict[str, float] = {}
+        if self.args.dynamic_sampling:
+            inputs, output, rewards_N, sampling = self._mixed_batch(generate, inputs)
+        else:
+            output, rewards_N = self._generated(generate, inputs)
         rows = len(inputs)
         local = slice(self.accelerator.process_index * rows, (self.accelerator.process_index + 1) * rows)
-        rewards_N = self._checked_rewards(output, inputs, local)
         rewards_PG = rewards_N.view(-1, self.num_generations)
 
         # Every rank computes the whole step with the same generator, and keeps its own rows.
@@ -204,7 +238,7 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
         advantages_N = step.advantages_PG.flatten().to(output["advantages"])
         output["advantages"] = advantages_N[local]
 
-        metrics = step.metrics
+        metrics = step.metrics | sampling
         logps_N = self._sequence_logps(output)
         if logps_N is not None:
             logps_PG = logps_N.view(-1, self.num_generations)
@@ -217,8 +251,16 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
         logged.extend(advantages_N.tolist())
         return output
 
-    def _checked_rewards(self, output: dict[str, Any], inputs: Any, local: slice) -> Tensor:
+    def _generated(self, generate: Generate, inputs: Any) -> tuple[dict[str, Any], Tensor]:
+        """TRL's scored batch of this rank, and the total rewards of all ranks."""
+        self._rewards_per_func = None
+        output = generate(inputs)
+        return output, self._checked_rewards(output, inputs)
+
+    def _checked_rewards(self, output: dict[str, Any], inputs: Any) -> Tensor:
         """All ranks' rewards, after checking in the first step that TRL orders and uses them as we believe."""
+        rank = self.accelerator.process_index
+        local = slice(rank * len(inputs), (rank + 1) * len(inputs))
         per_func = self._rewards_per_func
         total = len(inputs) * self.accelerator.num_processes
         if per_func is None or per_func.ndim != 2 or len(per_func) != total or "advantages" not in output:
@@ -263,6 +305,60 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
                 "than once, and prompts that are the same each time (or a column `prompt_id`)."
             )
 
+    # ---- dynamic sampling ----
+
+    def _mixed_batch(
+        self, generate: Generate, inputs: Any
+    ) -> tuple[list[dict[str, Any]], dict[str, Any], Tensor, dict[str, float]]:
+        """Data rows, scored batch, all ranks' total rewards and metrics, with mixed prompts for uniform ones.
+
+        Leaves the kept rows of all ranks, in order, in TRL's log columns and in `self._rewards_per_func`.
+        """
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        take(self._logs)  # of an earlier step: TRL would push them out
+
+        def generation(inputs: list[dict[str, Any]]) -> Generation:
+            output, rewards_N = self._generated(generate, inputs)
+            assert self._rewards_per_func is not None
+            mixed_P = mixed_prompts(rewards_N, self.num_generations)
+            return Generation(inputs, output, self._rewards_per_func, take(self._logs), mixed_P)
+
+        refill = Refill(generation(inputs), self.num_generations, rank, world)
+        logged = {name: len(values) for name, values in self._metrics["train"].items()}
+        if refill.wanted:
+            taken = set(gather_object([prompt_id(row) for row in inputs]))
+            state = self.risk.draws or DrawState(len(self.train_dataset))
+            rounds = self.args.dynamic_sampling_max_rounds
+            self.risk.draws = refill.fill(generation, self.train_dataset, state, self.args.seed, taken, rounds)
+        # TRL's own metrics go on describing the first generation: a plain sample of the training set.
+        for name, values in list(self._metrics["train"].items()):
+            del values[logged.get(name, 0) :]
+            if not values:
+                del self._metrics["train"][name]
+        put(self._logs, refill.table())
+        self._rewards_per_func = refill.rewards_NF()
+        if refill.wanted and not self._warned_uniform:
+            self._warned_uniform = True
+            logger.warning(refill.shortfall())
+        rewards_N = self._total_rewards(self._rewards_per_func)
+        return refill.inputs(), self._merged(refill), rewards_N, refill.metrics()
+
+    def _merged(self, refill: Refill) -> dict[str, Any]:
+        """One scored batch, with what depends on the whole of it computed anew."""
+        if not refill.replaced:
+            return refill.generations[0].output
+        token_ids: dict[str, Padding] = {
+            "prompt_ids": ("left", self._pad_token),
+            "completion_ids": ("right", self._pad_token),
+        }
+        output = refill.output(token_ids | _PADDINGS)
+        output["num_items_in_batch"] = self.accelerator.gather(output["completion_mask"].sum()).sum()
+        if "old_per_token_logps" in output:
+            # The loss will see these rows behind other padding than they were scored with; in low precision, or with
+            # learned positions, log-probabilities depend on it, and a ratio that should be 1 would be clipped.
+            output["old_per_token_logps"] = self._token_logps(output)
+        return output
+
     # ---- log-probabilities ----
 
     @property
@@ -277,19 +373,24 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
         if logps is None:
             if not self.args.log_covariances:
                 return None
-            prompt_ids, completion_ids = output["prompt_ids"], output["completion_ids"]
-            with torch.no_grad():
-                logps = self._get_per_token_logps_and_entropies(
-                    self.model,
-                    torch.cat([prompt_ids, completion_ids], dim=1),
-                    torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1),
-                    completion_ids.size(1),
-                    batch_size=self.args.per_device_train_batch_size,
-                    **{key: output[key] for key in _FORWARD_KEYS if key in output},
-                )[0]
+            logps = self._token_logps(output)
         mask = output["completion_mask"] * output.get("tool_mask", 1)
         gathered: Tensor = self.accelerator.gather((logps * mask).sum(1))
         return gathered
+
+    def _token_logps(self, output: dict[str, Any]) -> Tensor:
+        """log-probabilities of the completion tokens of this rank's rows, by one forward pass without gradients."""
+        prompt_ids, completion_ids = output["prompt_ids"], output["completion_ids"]
+        with torch.no_grad():
+            logps: Tensor = self._get_per_token_logps_and_entropies(
+                self.model,
+                torch.cat([prompt_ids, completion_ids], dim=1),
+                torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1),
+                completion_ids.size(1),
+                batch_size=self.args.per_device_train_batch_size,
+                **{key: output[key] for key in _FORWARD_KEYS if key in output},
+            )[0]
+        return logps
 
     # ---- data order ----
 
@@ -297,37 +398,4 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
         sampler: Sampler[int] = super()._get_train_sampler(dataset)
         if not self.shuffle_dataset:
             return sampler
-        return _EpochSampler(sampler, self.args.seed, lambda: int((self.state.epoch or 0.0) + 1e-6))
-
-
-class _EpochSampler(Sampler[int]):
-    """TRL's sampler with its generator reseeded from the epoch, so that a resumed run sees the order it would have.
-
-    The epoch is asked for when iteration starts: a sampler wrapped for sharding and for skipping batches is out of
-    reach of `set_epoch`.
-    """
-
-    def __init__(self, sampler: Any, seed: int, epoch: Callable[[], int]) -> None:
-        self._sampler = sampler
-        self._seed = seed
-        self._epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        self._sampler.generator.manual_seed(self._seed + self._epoch())
-        return iter(self._sampler)
-
-    def __len__(self) -> int:
-        return len(self._sampler)
-
-
-def _check_train_set(dataset: Dataset, args: RiskPOConfig) -> None:
-    needed = args.prompts_per_generation
-    check_train_set(dataset, needed, args.step_in_words, args.allow_duplicate_prompts)
-    if args.risk_config.needs_difficulty:
-        check_prompt_ids(dataset.column_names)
-    left_out = len(dataset) % needed
-    if left_out and (not args.shuffle_dataset or left_out * 10 > len(dataset)):
-        logger.warning(
-            f"{left_out} of {len(dataset)} prompts do not fill a step of {needed} and are left out of each epoch"
-            + (", other ones in each." if args.shuffle_dataset else ", always the same ones (shuffle_dataset=False).")
-        )
+        return EpochSampler(sampler, self.args.seed, lambda: int((self.state.epoch or 0.0) + 1e-6))

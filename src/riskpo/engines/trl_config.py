@@ -102,6 +102,14 @@ class RiskPOConfig(GRPOConfig):  # type: ignore[misc]
             type or length, is found before the first generation.
         allow_duplicate_prompts (`bool`, *optional*, defaults to `False`):
             Accept a training set in which text prompts repeat.
+        dynamic_sampling (`bool`, *optional*, defaults to `False`):
+            DAPO's dynamic sampling (arXiv 2503.14476), with every estimator: prompts whose responses all have one
+            reward are replaced by fresh ones from the training set, which are generated for in turn, until all differ
+            or `dynamic_sampling_max_rounds` is reached; prompts that are uniform even then stay. Fresh prompts come
+            from a permutation of their own: epochs go on as without. Needs a map-style training set of text prompts
+            and whole prompts on every rank.
+        dynamic_sampling_max_rounds (`int`, *optional*, defaults to `10`):
+            The most generations a step may take beyond its first, >= 1.
     """
 
     loss_type: str = field(
@@ -186,6 +194,12 @@ class RiskPOConfig(GRPOConfig):  # type: ignore[misc]
     allow_duplicate_prompts: bool = field(
         default=False, metadata={"help": "Accept a training set in which text prompts repeat."}
     )
+    dynamic_sampling: bool = field(
+        default=False, metadata={"help": "Replace prompts whose responses all have one reward by fresh ones (DAPO)."}
+    )
+    dynamic_sampling_max_rounds: int = field(
+        default=10, metadata={"help": "Most generations of a step beyond its first, with dynamic_sampling."}
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -217,6 +231,23 @@ class RiskPOConfig(GRPOConfig):  # type: ignore[misc]
                 "per generation grow with `per_device_train_batch_size`, `steps_per_generation` or "
                 "`generation_batch_size`."
             ) from error
+        if self.dynamic_sampling:
+            self._check_dynamic_sampling()
+
+    def _check_dynamic_sampling(self) -> None:
+        if self.dynamic_sampling_max_rounds < 1:
+            raise ConfigError(
+                f"dynamic_sampling_max_rounds={self.dynamic_sampling_max_rounds} must be >= 1; set "
+                "dynamic_sampling=False for no refill at all."
+            )
+        rows = self.per_device_train_batch_size * self.steps_per_generation
+        if rows % self.num_generations:
+            raise ConfigError(
+                f"dynamic_sampling=True needs whole prompts on every rank, but {rows} responses per rank "
+                f"(per_device_train_batch_size={self.per_device_train_batch_size} * steps_per_generation="
+                f"{self.steps_per_generation}) are no multiple of num_generations={self.num_generations}: change one "
+                "of the three, or set dynamic_sampling=False."
+            )
 
     @property
     def risk_config(self) -> RiskConfig:

@@ -1,8 +1,9 @@
-"""The estimator's state in TRL checkpoints: tracked quantiles and the generator, restored exactly or not at all."""
+"""What checkpoints hold beyond TRL's: tracked quantiles, generator, place among fresh prompts; restored exactly."""
 
 from __future__ import annotations
 
 import base64
+import dataclasses
 import logging
 from typing import Any
 
@@ -11,6 +12,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import has_length
 
+from riskpo.engines.dynamic_sampling import DrawState
 from riskpo.errors import ConfigError, ResumeError
 from riskpo.risk.state import RiskState
 
@@ -33,10 +35,13 @@ class RiskStateCallback(TrainerCallback, ExportableState):  # type: ignore[misc]
         self.tracked = tracked
         self.risk_state = RiskState()
         self.generator = torch.Generator().manual_seed(seed)
+        self.draws: DrawState | None = None  # of dynamic sampling, once it has drawn a prompt
 
     def state(self) -> dict[str, Any]:
         generator = base64.b64encode(self.generator.get_state().numpy().tobytes()).decode()
-        saved = {"risk_state": self.risk_state.to_dict(), "generator": generator}
+        saved: dict[str, Any] = {"risk_state": self.risk_state.to_dict(), "generator": generator}
+        if self.draws is not None:
+            saved["draws"] = dataclasses.asdict(self.draws)
         return {"args": {"seed": self.seed, "tracked": self.tracked}, "attributes": {"saved": saved}}
 
     def on_train_begin(
@@ -58,6 +63,8 @@ class RiskStateCallback(TrainerCallback, ExportableState):  # type: ignore[misc]
                 f"the checkpoint tracks {self.risk_state.tracked}, the options now ask for {self.tracked}: resume "
                 "with the options the run was started with, or start a new run from the saved model."
             )
+        if "draws" in saved:
+            self.draws = DrawState(**saved["draws"])
         buffer = bytearray(base64.b64decode(saved["generator"]))
         self.generator.set_state(torch.frombuffer(buffer, dtype=torch.uint8))
 
