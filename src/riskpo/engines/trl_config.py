@@ -223,8 +223,9 @@ class RiskPOConfig(GRPOConfig):  # type: ignore[misc]
                 raise ConfigError(
                     f'`schedule` is not JSON ({error}): write it like {{"tail_weight": {{"0": 0.0, "1": 0.5}}}}.'
                 ) from error
+        risk = self.risk_config
         try:
-            self.risk_config.check_step(self.prompts_per_generation, self.num_generations)
+            risk.check_step(self.prompts_per_generation, self.num_generations)
         except ConfigError as error:
             raise ConfigError(
                 f"one generation holds {self.prompts_per_generation} prompts ({self.step_in_words}): {error} Prompts "
