@@ -219,8 +219,9 @@ class ExactPairing:
         for part in self._parts:
             members_MB, own_MB = self._groups.members_MB[part], self._groups.own_MB[part]
             freq_MBF = self._transformed(members_MB) if self._only_part is None else self._only_part
-            table_RS = means(_leave_one_out(freq_MBF)[own_MB])  # one row a prompt that the group owns
-            own_R = members_MB[own_MB]
+            own_R, others_MBF = members_MB[own_MB], _leave_one_out(freq_MBF)
+            # One row a prompt that its group owns: nearly always all of them, and a view is no copy.
+            table_RS = means(others_MBF.flatten(0, 1) if own_MB.all() else others_MBF[own_MB])
             parts = [share_PG[own_R] * table_RS.gather(1, index_PG[own_R]) for index_PG, share_PG in self._places]
             signals_PG[own_R] = torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
         return signals_PG
@@ -322,10 +323,17 @@ def splitting_grid(
 
 def _leave_one_out(factors_MBF: Tensor) -> Tensor:
     """For each of B factors the product of the others, from prefixes and suffixes: no division."""
-    one_M1F = torch.ones_like(factors_MBF[:, :1])
-    before_MBF = torch.cat([one_M1F, factors_MBF[:, :-1].cumprod(1)], dim=1)
-    after_MBF = torch.cat([factors_MBF[:, 1:].flip(1).cumprod(1).flip(1), one_M1F], dim=1)
-    return before_MBF * after_MBF
+    bundle_size = factors_MBF.shape[1]
+    product_MBF = torch.empty_like(factors_MBF)
+    product_MBF[:, 0] = 1.0
+    # One position of the bundle at a time: up to ten times as fast as cumulative products along that axis.
+    for b in range(1, bundle_size):
+        torch.mul(product_MBF[:, b - 1], factors_MBF[:, b - 1], out=product_MBF[:, b])
+    after_MF = factors_MBF[:, -1].clone()
+    for b in range(bundle_size - 2, -1, -1):
+        product_MBF[:, b] *= after_MF
+        after_MF *= factors_MBF[:, b]
+    return product_MBF
 
 
 @cache
