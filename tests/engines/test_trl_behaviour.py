@@ -15,6 +15,7 @@ from riskpo.risk import RiskConfig, RiskState, risk_advantages
 from tests.engines.conftest import coin_reward, make_config, make_trainer, step_logs
 
 SCORE_METRICS = {"objective", "mvar", "cvar_low", "rvar_mid", "score_mean", "score_std", "q_low", "q_high"}
+SCORE_METRICS |= {"mean_slope"}
 SHARE_METRICS = {
     "frac_zero_advantage",
     "frac_uniform_prompts_all_wrong",

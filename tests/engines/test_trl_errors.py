@@ -27,7 +27,7 @@ NOWHERE = "/nowhere/no-such-model"  # any attempt to load it fails: an earlier e
         ({"risk_high": 1.0}, "strictly between 0 and 1"),
         ({"tail_weight": -0.1}, ">= 0"),
         ({"bundle_size": 0}, ">= 1"),
-        ({"bundle_size": 11}, "holds 10 prompts .* fewer than bundle_size=11"),
+        ({"bundle_size": 11}, "holds 10 prompts .* cannot fill a bundle of 11"),
         ({"num_generations": 1}, "at least 2 generations"),
         ({"preset": "papre"}, "Did you mean 'paper'"),
         ({"pairing": "exakt"}, "Did you mean 'exact'"),

@@ -14,10 +14,10 @@ import pytest
 WORKER = Path(__file__).with_name("two_rank_worker.py")
 
 
-def launch(ranks: int, model: str, out: Path, per_rank: int, generations: int) -> list[dict[str, Any]]:
+def launch(ranks: int, model: str, out: Path, per_rank: int, generations: int, preset: str) -> list[dict[str, Any]]:
     out.mkdir()
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(ranks)]
-    command += [str(WORKER), model, str(out), str(per_rank), str(generations)]
+    command += [str(WORKER), model, str(out), str(per_rank), str(generations), preset]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -26,12 +26,17 @@ def launch(ranks: int, model: str, out: Path, per_rank: int, generations: int) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("per_rank", "generations"),
-    [pytest.param(12, 4, id="whole prompts per rank"), pytest.param(15, 6, id="a prompt across ranks")],
+    ("per_rank", "generations", "preset"),
+    [
+        pytest.param(12, 4, "paper", id="whole prompts per rank"),
+        pytest.param(15, 6, "paper", id="a prompt across ranks"),
+        pytest.param(15, 6, "sorted", id="pass rates, a prompt across ranks"),
+    ],
 )
-def test_two_ranks_equal_one(per_rank: int, generations: int, tiny_model: str, tmp_path: Path) -> None:
-    one = launch(1, tiny_model, tmp_path / "one", 2 * per_rank, generations)[0]
-    first, second = launch(2, tiny_model, tmp_path / "two", per_rank, generations)
+def test_two_ranks_equal_one(per_rank: int, generations: int, preset: str, tiny_model: str, tmp_path: Path) -> None:
+    """Seven steps: with five prompts a step the second epoch over the 30 prompts begins, whose pass rates are known."""
+    one = launch(1, tiny_model, tmp_path / "one", 2 * per_rank, generations, preset)[0]
+    first, second = launch(2, tiny_model, tmp_path / "two", per_rank, generations, preset)
     assert (one["world"], first["world"], second["world"]) == (1, 2, 2)
 
     # 6 or 5 prompts in bundles of 5: the first case leaves a prompt over, which borrows partners.

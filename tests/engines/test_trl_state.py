@@ -30,6 +30,10 @@ TWO_PASSES = {"per_device_train_batch_size": 20, "steps_per_generation": 2, "num
         pytest.param(ONE_BATCH, 4, 7, id="between epochs"),
         pytest.param(ONE_BATCH, 6, 9, id="within the second epoch"),
         pytest.param({"preset": "exact"}, 6, 9, id="exact"),
+        pytest.param({"preset": "sorted"}, 6, 9, id="pass rates, second epoch"),
+        pytest.param({"preset": "two-level"}, 2, 9, id="a schedule, before it changes what is tracked"),
+        pytest.param({"preset": "two-level"}, 6, 9, id="a schedule, after that"),
+        pytest.param({"preset": "exact", "adaptive_slope": 0.9}, 6, 9, id="an adaptive level"),
         pytest.param(TWO_MINI_BATCHES, 10, 14, id="two mini-batches, second epoch"),
         pytest.param(ACCUMULATION, 5, 7, id="accumulation, second epoch"),
         pytest.param(TWO_PASSES, 4, 12, id="two passes"),
@@ -93,7 +97,9 @@ def test_another_number_of_quantiles_is_refused(tiny_model: str, prompts: Datase
     options: dict[str, Any] = {"save_strategy": "steps", "save_steps": 2}
     make_trainer(tiny_model, make_config(tmp_path, max_steps=2, **options), prompts).train()
     other = make_trainer(tiny_model, make_config(tmp_path, max_steps=4, measure="cvar", **options), prompts)
-    with pytest.raises(ResumeError, match="tracks 2 quantiles, the options now ask for 1"):
+    with pytest.raises(
+        ResumeError, match="tracks 2 quantiles, riskpo, bundles of 5, the options now ask for 1 quantiles"
+    ):
         other.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
 
 

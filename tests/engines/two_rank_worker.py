@@ -1,6 +1,6 @@
 """One rank of tests/engines/test_trl_ranks.py, started by torchrun: writes what this rank saw to a JSON file.
 
-torchrun --nproc_per_node N two_rank_worker.py MODEL OUT_DIR RESPONSES_PER_RANK GENERATIONS_PER_PROMPT
+torchrun --nproc_per_node N two_rank_worker.py MODEL OUT_DIR RESPONSES_PER_RANK GENERATIONS_PER_PROMPT PRESET
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ def main() -> None:
     torch.set_num_threads(1)
     args = RiskPOConfig(
         output_dir=str(out / "trainer"),
+        preset=sys.argv[5],
         per_device_train_batch_size=per_rank,
         num_generations=generations,
         max_completion_length=6,
-        max_steps=5,
+        max_steps=7,
         learning_rate=1e-3,
         bf16=False,
         use_cpu=True,

@@ -69,7 +69,7 @@ def test_rewards_come_back_as_they_were():
 def test_first_step_starts_the_quantiles_and_makes_no_update():
     """Scores 3 and 2: F^-1(.2) = 2 and F^-1(.8) = 3, used at once: A(3) = 0, A(2) = 2 - 3."""
     step = risk_advantages(FIVE, RiskConfig(), RiskState(), generator())
-    assert step.state == RiskState((2.0, 3.0), steps=1)
+    assert step.state == RiskState((2.0, 3.0), steps=1, tracked="2 quantiles, riskpo, bundles of 5")
     assert step.advantages_PG[0].tolist() == [0.0, -1.0]
 
 

@@ -85,8 +85,14 @@ def test_equal_options_make_equal_and_hashable_configs():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: RiskConfig.from_preset("papr"), "unknown preset 'papr'. Did you mean 'paper'? Allowed: exact, paper."),
-        (lambda: RiskConfig.from_preset("zzz"), "unknown preset 'zzz'. Allowed: exact, paper."),
+        (
+            lambda: RiskConfig.from_preset("papr"),
+            "unknown preset 'papr'. Did you mean 'paper'? Allowed: exact, paper, ",
+        ),
+        (
+            lambda: RiskConfig.from_preset("zzz"),
+            "unknown preset 'zzz'. Allowed: exact, paper, prompt-mvar, released-easy, ",
+        ),
         (
             lambda: RiskConfig.from_preset("paper", {"bundel_size": 5}),
             "unknown option 'bundel_size'. Did you mean 'bundle_size'?",

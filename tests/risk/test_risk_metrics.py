@@ -32,6 +32,7 @@ def test_every_metric_by_hand():
             "risk/score_std": 0.5,
             "risk/q_low": 2.5,
             "risk/q_high": 4.0,
+            "risk/mean_slope": 0.5 * (2.25 - 1) + 0.5 * 1,  # A(3) - A(2) and A(4) - A(3)
             "risk/frac_zero_advantage": 0.0,
             "risk/frac_uniform_prompts_all_wrong": 2 / 5,
             "risk/frac_uniform_prompts_all_right": 2 / 5,

@@ -23,4 +23,4 @@ def test_right_answers_get_full_reward(name):
 def test_unknown_name(given, hint):
     with pytest.raises(ConfigError) as caught:
         get_task(given)
-    assert str(caught.value) == f"unknown task '{given}'.{hint} Allowed: chain, multiplication."
+    assert str(caught.value) == f"unknown task '{given}'.{hint} Allowed: chain, chain-long, multiplication."

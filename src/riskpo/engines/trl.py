@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from datasets import Dataset
 from torch import Tensor
 from torch.utils.data import Sampler
 from trl import GRPOTrainer
 
+from riskpo.engines.prompt_ids import check_prompt_ids, prompt_id
 from riskpo.engines.trl_config import RiskPOConfig
 from riskpo.engines.trl_state import RiskStateCallback
 from riskpo.errors import ConfigError, EngineError, RewardError
@@ -47,6 +49,9 @@ _FORWARD_KEYS = (
     "mm_token_type_ids",
     "image_position_ids",
 )
+
+# How many steps may bring nothing but new prompts before composition by difficulty is called idle.
+_STEPS_UNSEEN = 50
 
 logger = logging.getLogger(__name__)
 
@@ -93,11 +98,12 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
         if isinstance(train_dataset, Dataset) and kwargs.get("environment_factory") is None:
             _check_train_set(train_dataset, args)
         self._risk = args.risk_config
+        self._warned_unseen = False
         self._rewards_per_func: Tensor | None = None
         self._engine_checked = False
         self._own_rollouts = any(kwargs.get(key) for key in ("tools", "rollout_func", "environment_factory"))
         super().__init__(model, reward_funcs, args, train_dataset, eval_dataset, **kwargs)
-        self.add_callback(RiskStateCallback(args.seed, len(self._risk.spectrum.levels)))
+        self.add_callback(RiskStateCallback(args.seed, None if self._risk.schedule else self._risk.tracked))
 
     @property
     def risk(self) -> RiskStateCallback:
@@ -185,8 +191,16 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
 
         # Every rank computes the whole step with the same generator, and keeps its own rows.
         risk = self.risk
-        step = risk_advantages(rewards_PG, self._risk, risk.risk_state, risk.generator)
+        step = risk_advantages(
+            rewards_PG,
+            self._risk,
+            risk.risk_state,
+            risk.generator,
+            prompt_ids=self._prompt_ids(inputs) if self._risk.needs_difficulty else None,
+            progress=self.state.global_step / max(self.state.max_steps, 1),
+        )
         risk.risk_state = step.state
+        self._watch_unseen(step.metrics)
         advantages_N = step.advantages_PG.flatten().to(output["advantages"])
         output["advantages"] = advantages_N[local]
 
@@ -231,6 +245,23 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
                 raise EngineError("TRL no longer logs one advantage per response.")
             self._engine_checked = True
         return rewards_N
+
+    def _prompt_ids(self, inputs: Any) -> list[str]:
+        """The names of all ranks' prompts, one for each group of responses."""
+        local = [prompt_id(row) for row in inputs]
+        return gather_object(local)[:: self.num_generations]  # type: ignore[no-any-return]
+
+    def _watch_unseen(self, metrics: dict[str, float]) -> None:
+        """Says once when composition by difficulty has nothing to go by."""
+        if self._warned_unseen or metrics.get("risk/frac_unseen_prompts") != 1.0:
+            return
+        if self.risk.risk_state.steps > _STEPS_UNSEEN:
+            self._warned_unseen = True
+            logger.warning(
+                f"after {self.risk.risk_state.steps} steps no prompt has come back, so composition="
+                f"{self._risk.composition!r} composes at random: it needs a training set that is gone through more "
+                "than once, and prompts that are the same each time (or a column `prompt_id`)."
+            )
 
     # ---- log-probabilities ----
 
@@ -292,6 +323,8 @@ class _EpochSampler(Sampler[int]):
 def _check_train_set(dataset: Dataset, args: RiskPOConfig) -> None:
     needed = args.prompts_per_generation
     check_train_set(dataset, needed, args.step_in_words, args.allow_duplicate_prompts)
+    if args.risk_config.needs_difficulty:
+        check_prompt_ids(dataset.column_names)
     left_out = len(dataset) % needed
     if left_out and (not args.shuffle_dataset or left_out * 10 > len(dataset)):
         logger.warning(

@@ -1,31 +1,17 @@
 """`RiskPOConfig`: TRL's `GRPOConfig` plus the options of the estimator, validated before anything is loaded."""
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from trl import GRPOConfig
 
 from riskpo.errors import ConfigError, unknown_name
 from riskpo.risk.config import RiskConfig
+from riskpo.risk.schedules import plain_schedule
 
-RISK_OPTIONS = (
-    "measure",
-    "risk_low",
-    "risk_high",
-    "tail_weight",
-    "spectrum_levels",
-    "spectrum_weights",
-    "bundle_size",
-    "composition",
-    "pairing",
-    "num_pairings",
-    "baseline",
-    "scale_floor",
-    "ties",
-    "quantile_lr",
-    "reward_range",
-    "reward_step",
-)
+# Scaling is TRL's own `scale_rewards`; everything else goes by one name in both.
+RISK_OPTIONS = tuple(option.name for option in fields(RiskConfig) if option.name != "scale")
 
 # TRL's; tests/engines/test_trl_names.py compares them with TRL's source.
 LOSS_TYPES = ("grpo", "dapo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "vespo")
@@ -42,7 +28,13 @@ class RiskPOConfig(GRPOConfig):  # type: ignore[misc]
 
     Parameters:
         preset (`str`, *optional*, defaults to `"paper"`):
-            Named set of options: `paper` (the method as published) or `exact` (exact pairing, leave-one-out baseline).
+            Named set of options: `paper` (the method as published), `exact` (its objective without the sampling noise),
+            `sorted` (bundles of one difficulty), `prompt-mvar` (risk over prompts), `two-level` (pass@4 of each prompt
+            first, then risk over prompts), `released-hard`, `released-easy`, `released-risk-seeking` (the authors' code
+            as it runs).
+        estimator (`str`, *optional*):
+            `riskpo`, `two_level`, or a peer in the same shape: `grpo`, `dr_grpo`, `rloo`, `rs_grpo`, ... (see
+            docs/method.md). The preset's if unset.
         measure (`str`, *optional*):
             Risk measure: `mean`, `cvar`, `rvar`, `mvar`, `upper_tail` or `custom`. `mvar` in the presets.
         risk_low (`float`, *optional*):
@@ -58,11 +50,15 @@ class RiskPOConfig(GRPOConfig):  # type: ignore[misc]
         bundle_size (`int`, *optional*):
             Prompts per bundle. 5 in the presets.
         composition (`str`, *optional*):
-            Which prompts share a bundle: `random` or `consecutive`. `random` in the presets.
+            Which prompts share a bundle: `random`, `consecutive`, `sorted` or `stratified` by the running pass rate of
+            each prompt. Rows are told apart by the column `prompt_id`, or by the prompt's content.
         pairing (`str`, *optional*):
-            Which responses share a bundle: `random`, `average` (of `num_pairings`) or `exact`.
+            Which responses share a bundle: `random`, `average` (of `num_pairings`), `exact`, or `approximate` (exact
+            within `approximation_error`, for rewards off any grid).
         num_pairings (`int`, *optional*):
             Random pairings to average over with `pairing="average"`. 8 in the presets.
+        approximation_error (`float`, *optional*):
+            Largest error of a signal with `pairing="approximate"`, in units of the reward range. 0.01 in the presets.
         baseline (`str`, *optional*):
             `anchor` (the paper's), `batch`, `prompt` or `loo`.
         scale_floor (`float`, *optional*):
@@ -75,6 +71,29 @@ class RiskPOConfig(GRPOConfig):  # type: ignore[misc]
             Smallest and largest total reward of a response. 0 1 in the presets.
         reward_step (`float`, *optional*):
             Spacing of the total rewards, where they lie on a grid; unset for two-valued rewards.
+        difficulty_decay (`float`, *optional*):
+            What a visit counts in a prompt's running pass rate at the next visit, in [0, 1]. 0.5 in the presets.
+        inner (`str`, *optional*):
+            Inner objective of estimator `two_level`: `mean`, `entropic`, `pass_at_k` or `upper_tail`.
+        inner_share (`float`, *optional*):
+            Share of best responses that `inner="upper_tail"` averages, in (0, 1].
+        entropic_beta (`float`, *optional*):
+            Beta of the entropic measure (`inner="entropic"`, `estimator="rs_grpo"`): > 0 seeks risk. 2 in the presets.
+        k (`int`, *optional*):
+            The k of pass@k (`inner="pass_at_k"` and the peers that have one). 4 in the presets.
+        quantile_baseline (`float`, *optional*):
+            Level of the quantile baseline of estimator `qae`, in (0, 1).
+        std_eps (`float`, *optional*):
+            What `grpo` and its kin add to a standard deviation.
+        positive_weight (`float`, *optional*):
+            Weight of right responses with estimator `w_reinforce`.
+        schedule (`dict` or `str`, *optional*):
+            Options that change over training, `{option: {progress: value}}` with progress in [0, 1]; JSON on the
+            command line. Numbers are interpolated linearly, names and counts keep the value of the last point.
+        adaptive_slope (`float`, *optional*):
+            Mean slope of the signal that `risk_high` is moved to keep, so that the window never degenerates.
+        adaptive_lr (`float`, *optional*):
+            Step of that level.
         log_covariances (`bool`, *optional*, defaults to `False`):
             Log the covariances of log-probability and advantage in every step. They come for free where TRL computes
             old log-probabilities; elsewhere this costs one more forward pass over each generation batch.
@@ -97,7 +116,13 @@ class RiskPOConfig(GRPOConfig):  # type: ignore[misc]
         default="none",
         metadata={"help": "`none` (the paper's) or `batch`: divide by the step's standard deviation of advantages."},
     )
-    preset: str = field(default="paper", metadata={"help": "Named set of risk options: paper, exact."})
+    preset: str = field(
+        default="paper",
+        metadata={"help": "Named set of options: paper, exact, sorted, prompt-mvar, two-level, ..."},
+    )
+    estimator: str | None = field(
+        default=None, metadata={"help": "riskpo, two_level, or a peer: grpo, dr_grpo, rloo, rs_grpo, maxrl, ..."}
+    )
     measure: str | None = field(
         default=None, metadata={"help": "Risk measure: mean, cvar, rvar, mvar, upper_tail, custom."}
     )
@@ -108,10 +133,13 @@ class RiskPOConfig(GRPOConfig):  # type: ignore[misc]
     spectrum_weights: list[float] | None = field(default=None, metadata={"help": "Weights of a custom measure."})
     bundle_size: int | None = field(default=None, metadata={"help": "Prompts per bundle (the paper's B)."})
     composition: str | None = field(
-        default=None, metadata={"help": "Which prompts share a bundle: random, consecutive."}
+        default=None, metadata={"help": "Which prompts share a bundle: random, consecutive, sorted, stratified."}
     )
     pairing: str | None = field(
-        default=None, metadata={"help": "Which responses share a bundle: random, average, exact."}
+        default=None, metadata={"help": "Which responses share a bundle: random, average, exact, approximate."}
+    )
+    approximation_error: float | None = field(
+        default=None, metadata={"help": "Largest error of a signal with pairing=approximate, in reward ranges."}
     )
     num_pairings: int | None = field(default=None, metadata={"help": "Pairings to average over with pairing=average."})
     baseline: str | None = field(default=None, metadata={"help": "Baseline of the signal: anchor, batch, prompt, loo."})
@@ -128,6 +156,27 @@ class RiskPOConfig(GRPOConfig):  # type: ignore[misc]
     reward_step: float | None = field(
         default=None, metadata={"help": "Spacing of the reward grid; unset for two-valued rewards."}
     )
+    difficulty_decay: float | None = field(
+        default=None, metadata={"help": "What a visit counts in a prompt's running pass rate at the next one."}
+    )
+    inner: str | None = field(
+        default=None, metadata={"help": "Inner objective of two_level: mean, entropic, pass_at_k, upper_tail."}
+    )
+    inner_share: float | None = field(default=None, metadata={"help": "Share of best responses of inner=upper_tail."})
+    entropic_beta: float | None = field(default=None, metadata={"help": "Beta of the entropic measure; > 0: seeking."})
+    k: int | None = field(default=None, metadata={"help": "The k of pass@k."})
+    quantile_baseline: float | None = field(default=None, metadata={"help": "Level of qae's quantile baseline."})
+    std_eps: float | None = field(default=None, metadata={"help": "Added to a standard deviation by grpo and its kin."})
+    positive_weight: float | None = field(
+        default=None, metadata={"help": "Weight of right responses with estimator w_reinforce."}
+    )
+    schedule: dict[str, Any] | str | None = field(
+        default=None, metadata={"help": "Options that change over training: {option: {progress: value}}, as JSON."}
+    )
+    adaptive_slope: float | None = field(
+        default=None, metadata={"help": "Mean slope of the signal that risk_high is moved to keep."}
+    )
+    adaptive_lr: float | None = field(default=None, metadata={"help": "Step of the adaptive level."})
     log_covariances: bool = field(
         default=False, metadata={"help": "Log covariances with log-probability even where that costs a forward pass."}
     )
@@ -153,14 +202,21 @@ class RiskPOConfig(GRPOConfig):  # type: ignore[misc]
         for name, allowed in (("loss_type", LOSS_TYPES), ("importance_sampling_level", ("token", "sequence"))):
             if getattr(self, name) not in allowed:  # TRL would notice after the first generation
                 raise ConfigError(unknown_name(f"`{name}`", getattr(self, name), allowed))
-        risk = self.risk_config
-        if self.prompts_per_generation < risk.bundle_size:
+        if isinstance(self.schedule, str):
+            try:
+                self.schedule = json.loads(self.schedule)
+            except ValueError as error:
+                raise ConfigError(
+                    f'`schedule` is not JSON ({error}): write it like {{"tail_weight": {{"0": 0.0, "1": 0.5}}}}.'
+                ) from error
+        try:
+            self.risk_config.check_step(self.prompts_per_generation, self.num_generations)
+        except ConfigError as error:
             raise ConfigError(
-                f"one generation holds {self.prompts_per_generation} prompts ({self.step_in_words}), fewer than "
-                f"bundle_size={risk.bundle_size}: raise "
-                "`per_device_train_batch_size`, `steps_per_generation` or `generation_batch_size`, or lower "
-                "`bundle_size`."
-            )
+                f"one generation holds {self.prompts_per_generation} prompts ({self.step_in_words}): {error} Prompts "
+                "per generation grow with `per_device_train_batch_size`, `steps_per_generation` or "
+                "`generation_batch_size`."
+            ) from error
 
     @property
     def risk_config(self) -> RiskConfig:
@@ -185,4 +241,5 @@ class RiskPOConfig(GRPOConfig):  # type: ignore[misc]
         for name in RISK_OPTIONS:
             value = getattr(risk, name)
             values[name] = list(value) if isinstance(value, tuple) else value
+        values["schedule"] = plain_schedule(risk.schedule)
         return values

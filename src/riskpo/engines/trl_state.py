@@ -25,19 +25,19 @@ class RiskStateCallback(TrainerCallback, ExportableState):  # type: ignore[misc]
 
     Args:
         seed: seeds the generator of compositions and pairings; the same on every rank, so that all draw the same.
-        levels: how many quantiles are tracked.
+        tracked: what the options track quantiles of (`RiskConfig.tracked`); None where that changes on a schedule.
     """
 
-    def __init__(self, seed: int, levels: int) -> None:
+    def __init__(self, seed: int, tracked: str | None) -> None:
         self.seed = seed
-        self.levels = levels
+        self.tracked = tracked
         self.risk_state = RiskState()
         self.generator = torch.Generator().manual_seed(seed)
 
     def state(self) -> dict[str, Any]:
         generator = base64.b64encode(self.generator.get_state().numpy().tobytes()).decode()
         saved = {"risk_state": self.risk_state.to_dict(), "generator": generator}
-        return {"args": {"seed": self.seed, "levels": self.levels}, "attributes": {"saved": saved}}
+        return {"args": {"seed": self.seed, "tracked": self.tracked}, "attributes": {"saved": saved}}
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -53,11 +53,10 @@ class RiskStateCallback(TrainerCallback, ExportableState):  # type: ignore[misc]
             return
         saved = (exported[0] if isinstance(exported, list) else exported)["attributes"]["saved"]
         self.risk_state = RiskState.from_dict(saved["risk_state"])
-        quantiles = self.risk_state.quantiles_L
-        if quantiles is not None and len(quantiles) != self.levels:
+        if None not in (self.tracked, self.risk_state.tracked) and self.tracked != self.risk_state.tracked:
             raise ResumeError(
-                f"the checkpoint tracks {len(quantiles)} quantiles, the options now ask for {self.levels}: resume with "
-                "the measure the run was started with, or start a new run from the saved model."
+                f"the checkpoint tracks {self.risk_state.tracked}, the options now ask for {self.tracked}: resume "
+                "with the options the run was started with, or start a new run from the saved model."
             )
         buffer = bytearray(base64.b64decode(saved["generator"]))
         self.generator.set_state(torch.frombuffer(buffer, dtype=torch.uint8))

@@ -84,13 +84,16 @@ def risk_advantages(
         centred_PG = units.advantages(signal, now.baseline)
     else:
         centred_PG = _centred(units.signals(signal), now.baseline)
-    advantages_PG[kept_P] = _scaled(centred_PG, now).nan_to_num_(nan=0.0)
+    scaled_PG = _scaled(centred_PG, now)
+    advantages_PG[kept_P] = scaled_PG.masked_fill(scaled_PG.isnan(), 0.0)
 
     next_L = quantiles_L if first else now.tracker.update(quantiles_L, law)
     metrics = risk_metrics(rewards_PG, advantages_PG, law, quantiles_L, now)
     slope = mean_slope(law, signal, now, rewards_PG.shape[1])
     metrics["risk/mean_slope"] = slope
     level = now.adaptive_level
+    if level is not None or config.schedule is not None:
+        metrics |= {f"risk/{name}": getattr(now, name) for name in ("risk_low", "risk_high", "tail_weight")}
     after = RiskState(
         tuple(next_L.tolist()),
         state.steps + 1,
@@ -101,9 +104,7 @@ def risk_advantages(
     if now.needs_difficulty:
         metrics["risk/frac_unseen_prompts"] = state.pass_rates.unseen(ids)
         shares_PG = (used_PG - now.reward_range[0]) / now.reward_width
-        after = dataclasses.replace(
-            after, pass_rates=state.pass_rates.after(ids, shares_PG, now.difficulty_decay)
-        )
+        after = dataclasses.replace(after, pass_rates=state.pass_rates.after(ids, shares_PG, now.difficulty_decay))
     return RiskStep(advantages_PG, metrics, after)
 
 
@@ -130,8 +131,8 @@ def _checked(rewards_PG: Tensor, config: RiskConfig) -> Tensor:
         if between.any():
             raise RewardError(
                 f"estimator {config.estimator!r} knows right and wrong only, but a reward is "
-                f"{rewards_PG[between][0].item():g}, between {low:g} and {high:g}: use rewards of two values and declare "
-                "them as `reward_range`, or another estimator (`pkpo` takes graded rewards)."
+                f"{rewards_PG[between][0].item():g}, between {low:g} and {high:g}: use rewards of two values and "
+                "declare them as `reward_range`, or another estimator (`pkpo` takes graded rewards)."
             )
     return rewards_PG
 
@@ -144,7 +145,7 @@ def _without_tracking(rewards_PG: Tensor, config: RiskConfig, state: RiskState) 
     if kept_P.any():
         used_PG = rewards_PG[kept_P]
         if config.estimator in PEERS:
-            advantages_PG[kept_P] = PEERS[config.estimator].advantages(used_PG, config).nan_to_num(nan=0.0)
+            advantages_PG[kept_P] = PEERS[config.estimator].advantages(used_PG, config)
         else:
             variant = dataclasses.replace(
                 RELEASED[config.estimator],

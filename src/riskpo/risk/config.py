@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,7 @@ from riskpo.risk.bundles import Grid, splitting_grid
 from riskpo.risk.peers import PEERS
 from riskpo.risk.presets import ESTIMATOR_DEFAULTS, PRESETS
 from riskpo.risk.quantiles import QuantileTracker
-from riskpo.risk.schedules import AdaptiveLevel, Schedule, parse_schedule
+from riskpo.risk.schedules import SCHEDULABLE, AdaptiveLevel, Schedule, parse_schedule
 from riskpo.risk.spectrum import Spectrum
 
 RELEASED_NAMES = ("released_hard", "released_easy", "released_risk_seeking")
@@ -41,7 +41,10 @@ USES: dict[str, frozenset[str]] = {
     "riskpo": frozenset(_COMMON | _SPECTRUM | _BUNDLES | _CHANGING | _PAIRING),
     "two_level": frozenset(_COMMON | _SPECTRUM | _BUNDLES | _CHANGING | _INNER),
     **{name: frozenset(_COMMON | {"risk_low", "risk_high", "bundle_size"}) for name in RELEASED_NAMES},
-    **{name: frozenset(_COMMON | peer.options) for name, peer in PEERS.items()},
+    **{
+        name: frozenset(_COMMON | peer.options | ({"schedule"} if peer.options & set(SCHEDULABLE) else set()))
+        for name, peer in PEERS.items()
+    },
 }
 
 
@@ -78,8 +81,8 @@ class RiskConfig:
         reward_step: the spacing of the reward grid; None for two-valued rewards (the ends of reward_range).
         difficulty_decay: what a visit's weight in a prompt's running pass rate is multiplied with at the next visit, in
             [0, 1]: 0 remembers the last visit only, 1 all of them alike.
-        inner: `mean`, `entropic` (entropic_beta), `pass_at_k` (the best of k responses) or `upper_tail` (the mean of the
-            best inner_share of responses); for estimator `two_level`.
+        inner: `mean`, `entropic` (entropic_beta), `pass_at_k` (the best of k responses) or `upper_tail` (the mean of
+            the best inner_share of responses); for estimator `two_level`.
         inner_share: in (0, 1].
         entropic_beta: the entropic measure's beta: > 0 seeks risk, < 0 avoids it, 0 is the mean; also of `rs_grpo`.
         k: of pass@k, >= 1; also of peers that have one.
@@ -151,18 +154,11 @@ class RiskConfig:
     def _check_numbers(self) -> None:
         for name in ("bundle_size", "num_pairings", "k"):
             _require(self, name, type(getattr(self, name)) is int and getattr(self, name) >= 1, "an integer >= 1")
-        for name, low, high in _NUMBERS:
+        for name, (allowed, holds) in _NUMBERS.items():
             value = getattr(self, name)
-            if value is None and name == "adaptive_slope":
-                continue
-            _require(self, name, type(value) in (int, float), "a number")
-            allowed = f"in ({low:g}, {high:g})" if math.isfinite(high) else f"a finite number > {low:g}"
-            _require(self, name, low < value < high, allowed)
-        _require(self, "tail_weight", 0.0 <= self.tail_weight < math.inf, "a finite number >= 0")
-        _require(self, "positive_weight", 0.0 <= self.positive_weight < math.inf, "a finite number >= 0")
-        _require(self, "difficulty_decay", 0.0 <= self.difficulty_decay <= 1.0, "in [0, 1]")
-        _require(self, "inner_share", 0.0 < self.inner_share <= 1.0, "in (0, 1]")
-        _require(self, "entropic_beta", math.isfinite(self.entropic_beta), "a finite number")
+            if value is not None or name != "adaptive_slope":
+                _require(self, name, type(value) in (int, float), "a number")
+                _require(self, name, holds(value), allowed)
         if self.risk_low >= self.risk_high:
             raise ConfigError(
                 f"`risk_low` ({self.risk_low}) must be below `risk_high` ({self.risk_high}); the paper's are 0.2, 0.8."
@@ -213,8 +209,8 @@ class RiskConfig:
         ignored = sorted(set(overrides) - USES[config.estimator])
         if ignored:
             raise ConfigError(
-                f"estimator {config.estimator!r} does not read {', '.join(ignored)}: leave the option(s) out. It reads: "
-                f"{', '.join(sorted(USES[config.estimator]))}."
+                f"estimator {config.estimator!r} does not read {', '.join(ignored)}: leave the option(s) out. It "
+                f"reads: {', '.join(sorted(USES[config.estimator]))}."
             )
         return config
 
@@ -250,14 +246,14 @@ class RiskConfig:
     @property
     def responses_needed(self) -> int:
         """The least number of responses per prompt, at any time of the training."""
+        scheduled = dict(self.schedule or ())
+        largest = max(value for _, value in scheduled["k"].points) if "k" in scheduled else self.k
         if self.estimator in PEERS:
-            return PEERS[self.estimator].responses(self)
+            return PEERS[self.estimator].responses(dataclasses.replace(self, schedule=None, k=largest))
         if self.estimator != "two_level":
             return 2
-        scheduled = dict(self.schedule or ())
         inners = [value for _, value in scheduled["inner"].points] if "inner" in scheduled else [self.inner]
-        counts = [value for _, value in scheduled["k"].points] if "k" in scheduled else [self.k]
-        return max(2, max(counts)) if "pass_at_k" in inners else 2
+        return max(2, largest) if "pass_at_k" in inners else 2
 
     @property
     def needs_difficulty(self) -> bool:
@@ -324,23 +320,34 @@ class RiskConfig:
         return QuantileTracker(self.spectrum.levels, step, self.tie_width)
 
 
-# (option, everything above this, everything below this), both excluded.
-_NUMBERS = (
-    ("risk_low", 0.0, 1.0),
-    ("risk_high", 0.0, 1.0),
-    ("tail_weight", -math.inf, math.inf),
-    ("quantile_lr", 0.0, math.inf),
-    ("scale_floor", 0.0, math.inf),
-    ("approximation_error", 0.0, math.inf),
-    ("difficulty_decay", -math.inf, math.inf),
-    ("inner_share", 0.0, math.inf),
-    ("entropic_beta", -math.inf, math.inf),
-    ("quantile_baseline", 0.0, 1.0),
-    ("std_eps", 0.0, math.inf),
-    ("positive_weight", -math.inf, math.inf),
-    ("adaptive_slope", 0.0, math.inf),
-    ("adaptive_lr", 0.0, math.inf),
-)
+def _between(value: float) -> bool:
+    return 0.0 < value < 1.0
+
+
+def _positive(value: float) -> bool:
+    return 0.0 < value < math.inf
+
+
+def _not_negative(value: float) -> bool:
+    return 0.0 <= value < math.inf
+
+
+_NUMBERS: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "risk_low": ("strictly between 0 and 1", _between),
+    "risk_high": ("strictly between 0 and 1", _between),
+    "tail_weight": ("a finite number >= 0", _not_negative),
+    "quantile_lr": ("a finite number > 0", _positive),
+    "scale_floor": ("a finite number > 0", _positive),
+    "approximation_error": ("a finite number > 0", _positive),
+    "difficulty_decay": ("in [0, 1]", lambda value: 0.0 <= value <= 1.0),
+    "inner_share": ("in (0, 1]", lambda value: 0.0 < value <= 1.0),
+    "entropic_beta": ("a finite number", math.isfinite),
+    "quantile_baseline": ("strictly between 0 and 1", _between),
+    "std_eps": ("a finite number > 0", _positive),
+    "positive_weight": ("a finite number >= 0", _not_negative),
+    "adaptive_slope": ("a finite number > 0", _positive),
+    "adaptive_lr": ("a finite number > 0", _positive),
+}
 
 
 def _require(config: RiskConfig, name: str, satisfied: bool, allowed: str) -> None:

@@ -1,4 +1,4 @@
-"""The running pass rate of each prompt, kept across steps and epochs: which prompts are hard, judged by the past alone."""
+"""The running pass rate of each prompt, kept across steps and epochs: which prompts are hard, by the past alone."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class PassRates:
 
         passed <- decay * passed + n m,    seen <- decay * seen + n,
 
-    and a prompt's rate is (passed + prior * w) / (seen + w), w = 1 response. The prior is the rate over all prompts seen so
-    far, 1/2 before any. A composition that uses these rates is independent of the rewards being scored: an estimator
-    that ranked prompts by those would be biased.
+    and a prompt's rate is (passed + prior * w) / (seen + w), w = 1 response. The prior is the rate over all prompts
+    seen so far, 1/2 before any. A composition that uses these rates is independent of the rewards being scored: an
+    estimator that ranked prompts by those would be biased.
 
     Args:
         visits: prompt id to (passed, seen).
@@ -91,7 +91,7 @@ def order_prompts(composition: str, rates_P: Tensor, bundle_size: int, generator
     # Which strata are the larger ones is drawn: otherwise the leftover prompts would always be the hardest.
     larger = torch.randperm(bundle_size, generator=generator)[:left_over].tolist()
     sizes = [groups + (stratum in larger) for stratum in range(bundle_size)]
-    strata = [part[torch.randperm(len(part), generator=generator)] for part in ranked_P.split(sizes)]
+    strata = [part[torch.randperm(len(part), generator=generator)] for part in torch.split(ranked_P, sizes)]
     # Within a group, prompts of the larger strata come first: what stands right before the leftovers are the others.
     strata = [strata[s] for s in larger] + [strata[s] for s in range(bundle_size) if s not in larger]
     full_MB = torch.stack([stratum[:groups] for stratum in strata], dim=1)

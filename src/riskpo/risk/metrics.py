@@ -16,7 +16,7 @@ Metrics = dict[str, float]
 def risk_metrics(
     rewards_PG: Tensor, advantages_PG: Tensor, law: ScoreLaw | None, quantiles_L: Tensor | None, config: RiskConfig
 ) -> Metrics:
-    """Metrics of one step, each explained with its formula in docs/metrics.md.
+    """Metrics of one step, each explained with its formula in docs/method.md.
 
     Args:
         rewards_PG: NaN = unscorable.

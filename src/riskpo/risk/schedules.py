@@ -1,4 +1,4 @@
-"""Options that change over training: piecewise linear numbers, piecewise constant names, and the adaptive upper level."""
+"""Options that change over training: piecewise linear numbers, piecewise constant names, the adaptive upper level."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Schedule:
     """One option's value over training.
 
     Args:
-        points: (progress, value) with progress in [0, 1], strictly increasing, the first at 0. Between two points floats
-            are interpolated linearly (two whole numbers too, where the option is no count); names and counts keep
-            the value of the last point reached. After the last point the value stays.
+        points: (progress, value) with progress in [0, 1], strictly increasing, the first at 0. Between two points
+            numbers are interpolated linearly; names and counts keep the value of the last point reached. After the last
+            point the value stays.
     """
 
     points: tuple[tuple[float, Any], ...]
@@ -47,6 +47,13 @@ def parse_schedule(given: Any) -> tuple[tuple[str, Schedule], ...]:
     if not isinstance(given, Mapping) or not given:
         raise ConfigError(f"`schedule` must map options to {{progress: value}}, got {given!r}.")
     return tuple(sorted((option, _parse_points(option, points)) for option, points in given.items()))
+
+
+def plain_schedule(schedules: tuple[tuple[str, Schedule], ...] | None) -> dict[str, dict[str, Any]] | None:
+    """The inverse of `parse_schedule`, with text for keys, as JSON has it."""
+    if schedules is None:
+        return None
+    return {option: {f"{start:g}": value for start, value in schedule.points} for option, schedule in schedules}
 
 
 def _parse_points(option: str, points: Any) -> Schedule:
@@ -85,8 +92,8 @@ class AdaptiveLevel:
 
         risk_high <- clip(risk_high + lr (target - lambda), lowest, highest).
 
-    lambda does not fall when risk_high rises (the window widens upwards), so the fixed points are lambda = target, or an
-    end of the range where the target is out of reach.
+    lambda does not fall when risk_high rises (the window widens upwards), so the fixed points are lambda = target, or
+    an end of the range where the target is out of reach.
 
     Args:
         target: the wanted mean slope, > 0.

@@ -57,7 +57,7 @@ class RiskStep:
 
     Args:
         advantages_PG: float64, one a response; 0 where the reward is NaN.
-        metrics: the `risk/...` metrics of docs/metrics.md.
+        metrics: the `risk/...` metrics of docs/method.md.
         state: the state for the next step.
     """
 

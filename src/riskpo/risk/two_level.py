@@ -27,8 +27,8 @@ def inner_objective(config: RiskConfig) -> Inner:
     """The inner objective as a function of a prompt's counts: counts_...S to values_..., in units of reward.
 
     Each lies between the lowest and the highest reward. `mean`: of the n responses. `entropic`: (1/beta) log mean
-    exp(beta r) (RS-GRPO, arXiv 2509.24261). `pass_at_k`: the expected best of k responses drawn without replacement, for
-    0/1 rewards 1 - C(n-c, k)/C(n, k), unbiased for pass@k (arXiv 2107.03374; max@k for graded rewards, PKPO, arXiv
+    exp(beta r) (RS-GRPO, arXiv 2509.24261). `pass_at_k`: the expected best of k responses drawn without replacement;
+    for 0/1 rewards 1 - C(n-c, k)/C(n, k), unbiased for pass@k (arXiv 2107.03374; max@k for graded rewards, PKPO, arXiv
     2505.15201); NaN for a prompt of fewer than k. `upper_tail`: the mean of the best share of responses, fractions of a
     response included.
     """
@@ -43,12 +43,14 @@ def inner_objective(config: RiskConfig) -> Inner:
 
 
 def _entropic(counts: Tensor, values_S: Tensor, beta: float) -> Tensor:
-    # Measured from the end that dominates the sum: nothing overflows, and small beta keeps its digits.
-    top = float(values_S[-1] if beta > 0.0 else values_S[0])
-    if abs(beta) < 1e-9:
-        return (counts * values_S).sum(-1) / counts.sum(-1)
-    excess = (counts * torch.expm1(beta * (values_S - top))).sum(-1) / counts.sum(-1)
-    return top + torch.log1p(excess) / beta
+    n = counts.sum(-1)
+    if abs(beta) * float(values_S[-1] - values_S[0]) > 1.0:
+        return (torch.logsumexp(counts.log() + beta * values_S, dim=-1) - n.log()) / beta
+    # Near beta = 0 the logarithm is of nearly 1: what it differs by keeps its digits.
+    if abs(beta) < 1e-12:
+        return (counts * values_S).sum(-1) / n
+    low = float(values_S[0])
+    return low + torch.log1p((counts * torch.expm1(beta * (values_S - low))).sum(-1) / n) / beta
 
 
 def _best_of_k(counts: Tensor, values_S: Tensor, k: int) -> Tensor:
@@ -72,9 +74,9 @@ def _upper_mean(counts: Tensor, values_S: Tensor, share: float) -> Tensor:
 class TwoLevelUnits:
     r"""A step's prompts, scored by their inner value; a group's score is the sum over its B prompts.
 
-    The objective is rho(law of U), U = sum over B prompts of u(r_1 .. r_n), for the n responses at hand: the finite-n form of
-    the outer measure of the inner objective, to which it tends as n grows. Response j of a prompt gets, with
-    baseline `loo`,
+    The objective is rho(law of U), U = sum over B prompts of u(r_1 .. r_n), for the n responses at hand: the
+    finite-n form of the outer measure of the inner objective, to which it tends as n grows. Response j of a prompt
+    gets, with baseline `loo`,
 
         n [ A(U) - mean over j' != j of A(U with r_j replaced by r_j') ]:
 
@@ -83,9 +85,9 @@ class TwoLevelUnits:
     finite differences in tests/risk/test_two_level.py). `prompt` takes the mean over all j', (n - 1)/n of `loo`;
     `anchor` is n A(U), `batch` n (A(U) minus the step's mean A).
 
-    With outer `mean` and inner `mean` this is reward minus mean (`prompt`: Dr. GRPO, `loo`: RLOO); with inner `pass_at_k`
-    the gradient of pass@k (PKPO); with inner `entropic` RS-GRPO's objective, whose plug-in weights it tends to; with
-    inner `mean` and outer MVaR, risk over prompts.
+    With outer `mean` and inner `mean` this is reward minus mean (`prompt`: Dr. GRPO, `loo`: RLOO); with inner
+    `pass_at_k` the gradient of pass@k (PKPO); with inner `entropic` RS-GRPO's objective, whose plug-in weights it tends
+    to; with inner `mean` and outer MVaR, risk over prompts.
 
     Args:
         rewards_PG: on the grid; NaN = unscorable; every prompt has at least one scorable response.
@@ -112,7 +114,7 @@ class TwoLevelUnits:
         prompts, size = self._counts_PS.shape
         swap_SSS = torch.eye(size, dtype=torch.float64)[None, :, :] - torch.eye(size, dtype=torch.float64)[:, None, :]
         rows = max(_HELD_AT_ONCE // size**3, 1)
-        parts = [inner(part[:, None, None, :] + swap_SSS) for part in self._counts_PS.split(rows)]
+        parts = [inner(part[:, None, None, :] + swap_SSS) for part in torch.split(self._counts_PS, rows)]
         changed_PSS = torch.cat(parts) if prompts else self._counts_PS.new_empty((0, size, size))
         return changed_PSS.masked_fill(self._counts_PS[:, :, None] == 0.0, math.nan)
 

@@ -25,7 +25,7 @@ RESUMABLE = {"max_steps", "num_train_epochs", "save_steps", "save_total_limit", 
 class RunArguments:
     """What is trained on what; everything else is RiskPOConfig's (training) or ModelConfig's (loading the model)."""
 
-    task: str | None = field(default=None, metadata={"help": "A built-in task: chain, multiplication."})
+    task: str | None = field(default=None, metadata={"help": "A built-in task: chain, chain-long, multiplication."})
     task_prompts: int = field(default=0, metadata={"help": "Prompts drawn from the task; 0: as many as steps use."})
     task_seed: int = field(default=1, metadata={"help": "Seed of the task's training prompts."})
     dataset: str | None = field(default=None, metadata={"help": "Own data: JSONL or parquet file, or a hub id."})
@@ -41,8 +41,12 @@ class RunArguments:
         default=10, metadata={"help": "Steps between files of completions in the run's folder; 0: none."}
     )
     eval_prompts: int = field(default=0, metadata={"help": "Held-out prompts evaluated before and after; 0: none."})
+    eval_split: str = field(default="test", metadata={"help": "The task's split that is evaluated."})
     eval_samples: int = field(default=64, metadata={"help": "Samples per held-out prompt."})
     eval_batch_size: int = field(default=64, metadata={"help": "Sequences per batch of the evaluation."})
+    eval_at: list[int] = field(
+        default_factory=list, metadata={"help": "Steps after which the held-out prompts are evaluated as well."}
+    )
     eval_ks: list[int] = field(default_factory=lambda: [1, 8, 32], metadata={"help": "The k of pass@k."})
 
 
@@ -106,7 +110,17 @@ def plan_resumed(folder: Path, flags: Sequence[str]) -> Plan:
         )
     settings = _read_yaml((folder / "config.yaml").read_text(encoding="utf-8"), str(folder / "config.yaml"))
     plan = _plan(folder.name, {**settings, "output_dir": str(folder)}, flags)
+    if plan.training.risk_config.schedule is not None and changed_length(flags):
+        raise ResumeError(
+            f"{', '.join(changed_length(flags))} cannot change when a run with a `schedule` is resumed: its options "
+            "follow the share of the training that is done."
+        )
     return dataclasses.replace(plan, checkpoint=checkpoint)
+
+
+def changed_length(flags: Sequence[str]) -> list[str]:
+    """The flags that change how long a run is."""
+    return sorted({"max_steps", "num_train_epochs"} & set(_flag_names(flags)))
 
 
 def _plan(name: str, settings: dict[str, Any], flags: Sequence[str]) -> Plan:

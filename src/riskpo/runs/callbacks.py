@@ -6,6 +6,7 @@ import json
 import math
 import signal
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -62,6 +63,18 @@ class CompletionsLog(TrainerCallback):  # type: ignore[misc]
         table = self._trainer.last_completions()
         path = self._folder / f"completions_{state.global_step:05d}.parquet"
         Dataset.from_dict(table).to_parquet(str(path))
+
+
+class EvaluateAt(TrainerCallback):  # type: ignore[misc]
+    """Calls `evaluate(step)` after the given steps, on every rank. Training goes on as if it had not."""
+
+    def __init__(self, steps: Sequence[int], evaluate: Callable[[int], None]) -> None:
+        self._steps = frozenset(steps)
+        self._evaluate = evaluate
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step in self._steps:
+            self._evaluate(state.global_step)
 
 
 class GentleStop(TrainerCallback):  # type: ignore[misc]

@@ -106,7 +106,7 @@ def _train(plan: Plan, inputs: Inputs, run_dir: Path, console: Console) -> int:
     from trl import get_peft_config, get_quantization_config
 
     from riskpo.engines.trl import RiskPOTrainer
-    from riskpo.runs.callbacks import CompletionsLog, GentleStop, LiveLine, MetricsLog
+    from riskpo.runs.callbacks import CompletionsLog, EvaluateAt, GentleStop, LiveLine, MetricsLog
 
     model = str(resolve_model(str(plan.model.model_name_or_path), build=True, console=console))
     train = inputs.train if inputs.train is not None else _hub_data(plan)
@@ -135,6 +135,12 @@ def _train(plan: Plan, inputs: Inputs, run_dir: Path, console: Console) -> int:
     if plan.run.completions_every and not plan.training.log_completions:
         trainer.add_callback(CompletionsLog(trainer, run_dir / "completions", plan.run.completions_every))
     before = _evaluate(trainer, inputs, plan, run_dir / "eval" / "before.json", console)
+    if plan.run.eval_at:
+
+        def evaluate(step: int) -> None:
+            _evaluate(trainer, inputs, plan, run_dir / "eval" / f"step-{step:05d}.json", console)
+
+        trainer.add_callback(EvaluateAt(plan.run.eval_at, evaluate))
     try:
         trainer.train(resume_from_checkpoint=None if plan.checkpoint is None else str(plan.checkpoint))
     except KeyboardInterrupt:
@@ -161,6 +167,7 @@ def _evaluate(trainer: Any, inputs: Inputs, plan: Plan, path: Path, console: Con
     """Samples the held-out prompts; "before" is read where an earlier part of the run has measured it.
 
     A resumed run loads its checkpoint when training starts: before that, the model still is the one it began with.
+    Steps lost with an unsaved part of a run are evaluated again.
     """
     if not inputs.held_out:
         return None
@@ -206,6 +213,12 @@ def _check_evaluation(plan: Plan) -> None:
         raise ConfigError("--eval_prompts must be >= 0, --eval_samples and --eval_batch_size >= 1.")
     if run.eval_prompts and (plan.training.fsdp or plan.training.deepspeed):
         raise ConfigError("--eval_prompts samples on one process, which a sharded model does not allow: set it to 0.")
+    if run.eval_split == "train":
+        raise ConfigError("--eval_split train would evaluate on what is trained on: choose another split of the task.")
+    if run.eval_at and not run.eval_prompts:
+        raise ConfigError("--eval_at needs --eval_prompts: there is nothing to evaluate on.")
+    if any(step < 1 for step in run.eval_at):
+        raise ConfigError(f"--eval_at names steps from 1 on, got {run.eval_at}.")
     if run.eval_prompts and run.task is None:
         raise ConfigError("--eval_prompts needs a built-in --task: own data has no held-out split.")
     if run.eval_prompts and (not run.eval_ks or not all(1 <= k <= run.eval_samples for k in run.eval_ks)):
@@ -224,7 +237,7 @@ def _data(plan: Plan) -> tuple[Any, list[dict[str, Any]], Callable[..., Any]]:
         count = run.task_prompts or _prompts_used(plan)
         try:
             rows = task.rows("train", count, run.task_seed)
-            held_out = task.rows("test", run.eval_prompts, 0) if run.eval_prompts else []
+            held_out = task.rows(run.eval_split, run.eval_prompts, 0) if run.eval_prompts else []
         except ValueError as error:
             raise DataError(str(error)) from error
         return Dataset.from_list(rows), held_out, task.reward if run.reward is None else load_reward(run.reward)

@@ -18,6 +18,8 @@ OPERATORS = "+-*"
 FIRST = range(10)
 LATER = range(2, 10)
 LONGEST = 8
+# Chains with more room above: every operation is one more fact that has to be right.
+LONG = (5, 6, 7, 8)
 # Blanks fill every prompt up to one width: operation i and digit i of the answer stand at the same place in all.
 WIDTH = 2 * LONGEST + 2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from riskpo.errors import ConfigError, unknown_name
@@ -27,6 +28,7 @@ class Task:
 
 TASKS = {
     "chain": Task(chain.rows, chain.chain_reward),
+    "chain-long": Task(partial(chain.rows, lengths=chain.LONG), chain.chain_reward),
     "multiplication": Task(multiplication.rows, multiplication.first_line_match),
 }
 

@@ -1,0 +1,71 @@
+"""The docs say what the code does: options and metrics stand there, links lead somewhere, tables are the scripts'."""
+
+import dataclasses
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from riskpo.risk import PRESETS, RiskConfig, RiskState, risk_advantages
+from riskpo.risk.config import CHOICES
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "experiments/LOG.md",
+]
+METHOD = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+sys.path.append(str(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_relative_links_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    headings = {
+        re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).strip().replace(" ", "-")
+        for line in text.splitlines()
+        if line.startswith("#")
+    }
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("#"):
+            assert target[1:] in headings, target
+        elif "://" not in target:
+            assert (page.parent / target.split("#")[0]).exists(), target
+
+
+@pytest.mark.parametrize("option", [field.name for field in dataclasses.fields(RiskConfig)])
+def test_every_option_is_explained(option):
+    assert re.search(rf"^\|.*`{option}`", METHOD, re.MULTILINE), option
+
+
+@pytest.mark.parametrize("name", [*PRESETS, *(value for values in CHOICES.values() for value in values)])
+def test_every_preset_and_value_is_named(name):
+    assert f"`{name}`" in METHOD or f"`{name.split('_')[0]}_…`" in METHOD, name
+
+
+def test_every_metric_is_explained():
+    rewards_PG = (torch.rand(10, 4, generator=torch.Generator().manual_seed(0)) < 0.5).double()
+    for preset in PRESETS:
+        config, generator = RiskConfig.from_preset(preset), torch.Generator()
+        ids = [str(prompt) for prompt in range(10)]
+        metrics = risk_advantages(rewards_PG, config, RiskState(), generator, prompt_ids=ids).metrics
+        for name in metrics:
+            assert f"`{name}`" in METHOD or f"..._{name.rsplit('_', 2)[-1]}" in METHOD, name
+
+
+def tables():
+    from experiments import mean_theorem
+
+    yield "method.md", "mean_theorem", mean_theorem.RESULT, mean_theorem.table
+
+
+def test_tables_are_what_the_scripts_made():
+    from experiments.pages import block_of
+
+    for page, name, result, table in tables():
+        assert block_of(page, name) == table(json.loads(result.read_text(encoding="utf-8"))), name
