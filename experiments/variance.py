@@ -244,7 +244,7 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def summarised(rows: list[dict[str, Numbers]]) -> dict[str, Any]:
-    """Over draws of p. Where q_high is the lowest score there is no signal and no ratio: such draws are counted apart."""
+    """Over draws of p; those where q_high is the lowest score have no signal and no ratio, and are counted apart."""
     table: dict[str, Any] = {"draws": len(rows)}
     for name in ESTIMATORS:
         values = np.array([row[name] for row in rows if name in row])
