@@ -284,7 +284,7 @@ def show(results: Mapping[str, Any]) -> None:
         )
         lost = [f"{name} {lost}" for name in ESTIMATORS if (lost := table[name]["without_a_signal"])]
         if lost:
-            print(f"Draws left out, since q_high is the lowest score and nothing has a signal: {', '.join(lost)}.")
+            print(f"Draws left out, where the paper's signal or the estimator's is 0 everywhere: {', '.join(lost)}.")
 
 
 def main() -> None:
