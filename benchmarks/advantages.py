@@ -1,24 +1,26 @@
 """How long does a step's rewards_PG -> advantages_PG take, and does anyone notice it beside one tensor product?
 
-    python benchmarks/advantages.py        # one thread, about a minute; writes benchmarks/results/advantages.json
+    python benchmarks/advantages.py        # one thread, two or three minutes; writes benchmarks/results/advantages.json
 
 Three estimators on the same 0/1 rewards, B = 5: the presets `paper` and `exact`, and for comparison the released
-code's function (settings of its hard run) as a plain loop over responses. Milliseconds are processor time of the one
-thread (see common.interleaved).
+code's function (settings of its hard run) as a plain loop over responses; at one size every preset and every peer with
+its default options. Milliseconds are processor time of the one thread (see common.interleaved).
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from common import environment, interleaved, ratio, summary, write
 from torch import Tensor
 
+from riskpo.risk import PRESETS as ALL_PRESETS
 from riskpo.risk import RiskConfig, RiskState, risk_advantages
+from riskpo.risk.peers import PEERS
 
 SIZES = {(512, 10): 40, (1024, 16): 20, (2048, 32): 8, (4096, 64): 4, (8192, 64): 4}  # and repetitions in a round
 ROUNDS = 8
@@ -26,6 +28,7 @@ COMPARED = [(512, 10), (1024, 16), (8192, 64)]
 MASKED = [(512, 10), (1024, 16)]
 TOKENS = 3072
 PRESETS = ["paper", "exact"]
+EVERY_SIZE, EVERY_LIMIT_MS = (1024, 16), 10.0
 
 
 def coin_rewards(prompts: int, responses: int, generator: torch.Generator) -> Tensor:
@@ -118,6 +121,25 @@ def step_candidates(prompts: int, responses: int, seed: int) -> dict[str, Callab
     return candidates
 
 
+def measure_every_estimator(seed: int, left_out: Sequence[str]) -> dict[str, Any]:
+    """All presets and all peers at one size, each in the middle of training, on a schedule at its start.
+
+    Compositions by difficulty have met every prompt.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    rewards_PG = coin_rewards(*EVERY_SIZE, generator)
+    configs = {preset: RiskConfig.from_preset(preset) for preset in ALL_PRESETS if preset not in left_out}
+    configs |= {name: RiskConfig.from_preset("paper", {"estimator": name}) for name in PEERS if name not in left_out}
+    ids = [str(prompt) for prompt in range(len(rewards_PG))]
+
+    def step(config: RiskConfig) -> Callable[[], Tensor]:
+        state = risk_advantages(rewards_PG, config, RiskState(), generator, prompt_ids=ids).state
+        return lambda: risk_advantages(rewards_PG, config, state, generator, prompt_ids=ids).advantages_PG
+
+    seconds = interleaved({name: step(config) for name, config in configs.items()}, repetitions=100)
+    return {name: summary(times) for name, times in seconds.items()}
+
+
 def measure_masks(seed: int) -> dict[str, Any]:
     """Advantages and their product with a token mask, [rows, 1] * [rows, 3072], against that product alone.
 
@@ -152,7 +174,7 @@ def masked(
     }
 
 
-def check_targets(steps: dict[str, Any], masks: dict[str, Any]) -> list[dict[str, Any]]:
+def check_targets(steps: dict[str, Any], masks: dict[str, Any], every: dict[str, Any]) -> list[dict[str, Any]]:
     """The numbers that were promised beforehand, and whether they are met."""
     targets = []
     for preset in PRESETS:
@@ -163,6 +185,8 @@ def check_targets(steps: dict[str, Any], masks: dict[str, Any]) -> list[dict[str
         targets += [
             (f"{preset} and mask / mask at {size}", memories["fresh"][f"{preset} / alone"], 1.1) for preset in PRESETS
         ]
+    size = "{}x{}".format(*EVERY_SIZE)
+    targets += [(f"{name} at {size}, ms", times["median_ms"], EVERY_LIMIT_MS) for name, times in every.items()]
     return [{"what": what, "value": value, "at_most": limit, "met": value <= limit} for what, value, limit in targets]
 
 
@@ -187,12 +211,22 @@ def show(steps: dict[str, Any], masks: dict[str, Any], targets: list[dict[str, A
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
-    seed = parser.parse_args().seed
+    parser.add_argument(
+        "--leave-out", nargs="*", default=[], help="presets or peers not to measure; the JSON names them"
+    )
+    args = parser.parse_args()
     torch.set_num_threads(1)
-    steps, masks = measure_steps(seed), measure_masks(seed)
-    targets = check_targets(steps, masks)
+    steps, masks = measure_steps(args.seed), measure_masks(args.seed)
+    every = measure_every_estimator(args.seed, args.leave_out)
+    targets = check_targets(steps, masks, every)
     show(steps, masks, targets)
-    content = {"environment": environment(seed), "steps": steps, "with_token_mask": masks, "targets": targets}
+    content = {
+        "environment": environment(args.seed),
+        "steps": steps,
+        "with_token_mask": masks,
+        "every_estimator": {"size": "{}x{}".format(*EVERY_SIZE), "left_out": args.leave_out, **every},
+        "targets": targets,
+    }
     print(f"\nwritten to {write('advantages', content)}")
 
 

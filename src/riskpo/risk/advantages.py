@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from riskpo.errors import ConfigError, RewardError
-from riskpo.risk.bundles import ExactPairing, Groups, Pairing, RandomPairings, compose
+from riskpo.risk.bundles import ApproximatePairing, ExactPairing, Groups, Pairing, RandomPairings, compose
 from riskpo.risk.config import RiskConfig
 from riskpo.risk.difficulty import order_prompts
 from riskpo.risk.metrics import mean_slope, risk_metrics
@@ -182,6 +182,8 @@ def _units(
         return TwoLevelUnits(rewards_PG, groups, config)
     if config.pairing == "exact":
         return ExactPairing(rewards_PG, groups, config.grid)
+    if config.pairing == "approximate" and config.bundle_size > 1:  # else there is but one pairing, which is exact
+        return ApproximatePairing(rewards_PG, groups, config.splitting_grid)
     return RandomPairings(rewards_PG, groups, generator, config.num_pairings if config.pairing == "average" else 1)
 
 

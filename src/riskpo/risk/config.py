@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from riskpo.errors import ConfigError, unknown_name
-from riskpo.risk.bundles import Grid
+from riskpo.risk.bundles import Grid, splitting_grid
 from riskpo.risk.peers import PEERS
 from riskpo.risk.presets import ESTIMATOR_DEFAULTS, PRESETS
 from riskpo.risk.quantiles import QuantileTracker
@@ -145,6 +145,8 @@ class RiskConfig:
                 f"got measure={self.measure!r}, levels {self.spectrum_levels}, weights {self.spectrum_weights}."
             )
         self.spectrum  # noqa: B018  (raises for a spectrum that is none)
+        if self.pairing == "approximate":
+            self.splitting_grid  # noqa: B018  (raises for an error too small for it)
         if self.schedule is not None:
             object.__setattr__(self, "schedule", parse_schedule(self.schedule))
         self._check_changing()
@@ -300,6 +302,11 @@ class RiskConfig:
         """The grid on which rewards are declared to lie."""
         step = self.reward_step or self.reward_width
         return Grid(self.reward_range[0], step, round(self.reward_width / step) + 1)
+
+    @cached_property
+    def splitting_grid(self) -> Grid:
+        """The grid on which pairing `approximate` splits rewards: fine enough for `approximation_error`."""
+        return splitting_grid(self.reward_range, self.bundle_size, self.spectrum.weights, self.approximation_error)
 
     @property
     def tie_width(self) -> float:
