@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -30,11 +31,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+from experiments.pages import write_block
+
 from riskpo.risk import RiskConfig, RiskState, ScoreLaw, inverse_cdf, risk_advantages
 from riskpo.risk.difficulty import PassRates
 from riskpo.risk.peers import PEERS
 from riskpo.runs.environment import describe_environment
 
+ON_THE_PAGE = (
+    "paper: random, anchor",
+    "random, batch",
+    "random, loo",
+    "exact, anchor",
+    "exact, loo",
+    "exact, loo, sorted by p",
+    "prompt-mvar",
+    "grpo",
+    "dr_grpo",
+    "rs_grpo",
+    "pkpo",
+    "maxrl",
+)
 PATH = Path(__file__).parent / "results" / "variance.json"
 PROMPTS, RESPONSES, BUNDLE = 40, 8, 5
 DISTRIBUTIONS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
@@ -287,6 +306,17 @@ def show(results: Mapping[str, Any]) -> None:
             print(f"Draws left out, where the paper's signal or the estimator's is 0 everywhere: {', '.join(lost)}.")
 
 
+def table(content: Mapping[str, Any]) -> str:
+    """The table of docs/method.md: medians, and 5-95 % ranges over draws of p."""
+    tables = {name: found for name, found in content["tables"].items() if not name.startswith("Uniform")}
+    lines = [f"| estimator | {' | '.join(tables)} |", "|---" * (len(tables) + 1) + "|"]
+    for name in ON_THE_PAGE:
+        ratios = [found[name]["snr2_by_paper"] for found in tables.values()]
+        cells = [f"{ratio['median']:.2f} ({ratio['p5']:.2f}-{ratio['p95']:.2f})" for ratio in ratios]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
@@ -295,7 +325,9 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print the tables of the committed results only")
     args = parser.parse_args()
     if args.show:
-        show(json.loads(PATH.read_text(encoding="utf-8"))["tables"])
+        content = json.loads(PATH.read_text(encoding="utf-8"))
+        write_block("method.md", "variance", table(content))
+        show(content["tables"])
         return
     torch.set_num_threads(1)
     check_against_the_library(args.seed)
@@ -331,6 +363,7 @@ def main() -> None:
         ],
     }
     PATH.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_block("method.md", "variance", table(content))
     print(f"\nwritten to {PATH}")
 
 

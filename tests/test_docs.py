@@ -59,8 +59,9 @@ def test_every_metric_is_explained():
 
 
 def tables():
-    from experiments import mean_theorem, weight_by_difficulty
+    from experiments import mean_theorem, variance, weight_by_difficulty
 
+    yield "method.md", "variance", variance.PATH, variance.table
     for script in (mean_theorem, weight_by_difficulty):
         yield "method.md", script.__name__.split(".")[-1], script.RESULT, script.table
 
