@@ -23,7 +23,6 @@ _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "repetition_penalty": _POSITIVE,
     "top_p": _SHARE,
     "min_p": ("in [0, 1]", lambda value: 0 <= value <= 1),
-    "top_k": _OR_NONE,
     "learning_rate": _NOT_NEGATIVE,
     "weight_decay": _NOT_NEGATIVE,
     "max_grad_norm": _NOT_NEGATIVE,
