@@ -47,7 +47,7 @@ class MissingExtraError(RiskPOError, ImportError):
 def unknown_name(kind: str, given: object, allowed: Iterable[str]) -> str:
     """The message for a misspelt name: what was given, the nearest right one, and all that are allowed."""
     names = sorted(allowed)
-    near = difflib.get_close_matches(str(given), names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(given), names, n=1, cutoff=0.6)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     listed = f" Allowed: {', '.join(names)}." if len(names) <= _MOST_NAMES else ""
     return f"unknown {kind} {given!r}.{hint}{listed}"

@@ -1,5 +1,7 @@
 """The command line's own manners: one line for an error, exit statuses, and flags that are not taken for recipes."""
 
+import logging
+
 import pytest
 
 from riskpo import __version__
@@ -63,6 +65,51 @@ def test_errors_are_one_line(planned, capsys):
 def test_errors(capsys, argv, message):
     assert cli.main(["train", *argv]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.fixture
+def rows(tmp_path, monkeypatch):
+    """A working folder with rows to train on, and the options of a step."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.jsonl").write_text("".join(f'{{"prompt": "{n}+1=", "answer": "{n + 1}"}}\n' for n in range(10)))
+    options = "dataset: rows.jsonl\nreward: exact\nnum_generations: 4\nper_device_train_batch_size: 40\n"
+    (tmp_path / "mine.yaml").write_text(options + "use_cpu: true\nbf16: false\nmax_steps: 2\n")
+    return ["train", "--config", "mine.yaml", "--dry-run", "--model_name_or_path"]
+
+
+@pytest.mark.parametrize(
+    ("model", "where"),
+    [
+        ("some/model", "some/model, to be looked up on the hub: there is no such folder here\n"),
+        ("my-model", "my-model, to be looked up on the hub: there is no such folder here (a name without an owner"),
+        ("builtin:chain-base", "builtin:chain-base, built in\n"),
+    ],
+)
+def test_a_dry_run_says_where_the_model_is(rows, capsys, model, where):
+    assert cli.main([*rows, model]) == 0
+    said = capsys.readouterr().out
+    assert f"\nmodel: {where}" in said
+    assert "\nestimator: RiskPO, mvar(0.2, 0.8), B=5, random composition, random pairing, baseline anchor" in said
+    assert said.endswith(
+        "\nChecked: options, training set, the reward on its first rows. Not checked: whether the model loads and "
+        "fits. Nothing was written.\n"
+    )
+
+
+def test_a_dry_run_with_a_hub_data_set(rows, capsys):
+    assert cli.main([*rows, "some/model", "--dataset", "some/data"]) == 0
+    assert "\nChecked: options. Not checked: the hub data set, the reward on it, whether" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("flags", "level"), [([], logging.ERROR), (["--verbose"], logging.NOTSET)])
+def test_hints_are_for_the_verbose(rows, flags, level):
+    logger = logging.getLogger("riskpo.engines.trl.hints")
+    logger.setLevel(logging.NOTSET)
+    try:
+        assert cli.main([*rows, "some/model", *flags]) == 0
+        assert logger.level == level
+    finally:
+        logger.setLevel(logging.NOTSET)
 
 
 def test_ctrl_c_outside_training(monkeypatch, capsys):

@@ -24,14 +24,15 @@ OWN += ["--max_completion_length", "4", "--max_steps", "16", "--save_steps", "4"
 OWN += ["--learning_rate", "1e-3", "--use_cpu", "--bf16", "false", "--dtype", "float32", "--threads", "1"]
 OWN += ["--gradient_checkpointing", "false", "--dataset", "rows.jsonl", "--reward", "plug:reward", "--runs_dir", "runs"]
 
-# Odd or even as the answer: about half. It is called once on trial, and then once a generation.
+# Odd or even as the answer: about half. It is called on trial twice (before anything is loaded, and by the
+# trainer), and then once a generation.
 PLUG = """
 import os, signal
 calls = 0
 def reward(completions, answer, **_):
     global calls
     calls += 1
-    if calls - 1 == int(os.environ.get("PLUG_AT", -1)):
+    if calls - 2 == int(os.environ.get("PLUG_AT", -9)):
         os.kill(os.getpid(), getattr(signal, os.environ["PLUG"]))
     return [float((text[:1] in "02468") == (right[:1] in "02468")) for text, right in zip(completions, answer)]
 """
@@ -96,6 +97,7 @@ def test_quickstart(quick):
         "checkpoint-6",
         "completions",
         "config.yaml",
+        "data.json",
         "environment.json",
         "eval",
         "figure.png",
@@ -103,6 +105,7 @@ def test_quickstart(quick):
         "model",
         "summary.json",
     }
+    assert not (run_dir / "README.md").exists()
     assert (run_dir / "model" / "model.safetensors").is_file()
     assert "save_strategy: steps" in (run_dir / "config.yaml").read_text()
     assert [row["step"] for row in metrics(run_dir)] == [1, 2, 3, 4, 5, 6]

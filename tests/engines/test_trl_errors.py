@@ -28,7 +28,7 @@ NOWHERE = "/nowhere/no-such-model"  # any attempt to load it fails: an earlier e
         ({"tail_weight": -0.1}, ">= 0"),
         ({"bundle_size": 0}, ">= 1"),
         ({"bundle_size": 11}, "holds 10 prompts .* cannot fill a bundle of 11"),
-        ({"num_generations": 1}, "at least 2 generations"),
+        ({"num_generations": 1}, "num_generations=1: each prompt needs at least 2 responses"),
         ({"preset": "papre"}, "Did you mean 'paper'"),
         ({"pairing": "exakt"}, "Did you mean 'exact'"),
         ({"measure": "custom"}, "needs both"),
@@ -49,8 +49,8 @@ def test_options(options: dict[str, Any], message: str, tmp_path: Path) -> None:
     [
         ([{"question": f"{number}"} for number in range(20)], "lacks the column.*prompt"),
         ([{"prompt": f"{number}"} for number in range(9)], "has 9 prompts, but one step takes 10"),
-        ([{"prompt": "1"}, {"prompt": "  "}] + [{"prompt": f"{n}"} for n in range(20, 40)], "empty .rows 1"),
-        ([{"prompt": f"{n % 19}"} for n in range(20)], "repeat an earlier one .rows .0, 19"),
+        ([{"prompt": "1"}, {"prompt": "  "}] + [{"prompt": f"{n}"} for n in range(20, 40)], "empty .rows 2"),
+        ([{"prompt": f"{n % 19}"} for n in range(20)], "repeat an earlier one .rows .1, 20"),
     ],
 )
 def test_data(rows: list[dict[str, str]], message: str, tmp_path: Path) -> None:
@@ -72,9 +72,10 @@ def test_another_trainers_arguments(prompts: Dataset, tmp_path: Path) -> None:
     ("reward", "message"),
     [
         (lambda completions, **_: [1.0], "returned 1 rewards"),
-        (lambda completions, **_: ["good"] * len(completions), "must return one number per"),
-        (lambda completions, **_: [[1.0, 2.0]] * len(completions), "must return one number per"),
-        (lambda completions, **_: None, "must return one number per"),
+        (lambda completions, **_: ["good"] * len(completions), "a list with a str in it .*must return one number per"),
+        (lambda completions, **_: [[1.0, 2.0]] * len(completions), "with a list in it .*must return one number per"),
+        (lambda completions, **_: None, "returned a NoneType, not a list. Each must return one number per"),
+        (lambda completions, **_: "good", "returned a str, not a list. Each must return one number per"),
         (lambda completions, gold, **_: [1.0] * len(completions), "gold"),
         (lambda completions, **_: 1 / 0, "division by zero"),
     ],
@@ -103,6 +104,22 @@ def test_rewards_out_of_declaration(
 ) -> None:
     with pytest.raises(RewardError, match=message):
         make_trainer(tiny_model, make_config(tmp_path, **options), prompts, reward).train()
+
+
+def test_nothing_could_be_scored(tiny_model: str, prompts: Dataset, tmp_path: Path) -> None:
+    def none(completions: list[str], **_: Any) -> list[None]:
+        return [None] * len(completions)
+
+    with pytest.raises(RewardError, match=r"not one of the 40 responses of the first step could be scored: .*'none'"):
+        make_trainer(tiny_model, make_config(tmp_path), prompts, none).train()
+
+
+def test_covariances_that_are_not_logged_are_mentioned(
+    tiny_model: str, prompts: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        make_trainer(tiny_model, make_config(tmp_path, max_steps=1, log_covariances=False), prompts).train()
+    assert caplog.text.count("risk/cov_logp_* are not logged") == 1
 
 
 def test_left_over_prompts_are_mentioned(

@@ -98,6 +98,8 @@ def test_the_settings_repeat_the_run(tmp_path, flags):
     ("flags", "message"),
     [
         (["--max_stepz", "5"], "unknown option 'max_stepz'. Did you mean 'max_steps'?"),
+        (["--bogus-flag", "5"], "unknown option 'bogus_flag'. All of them: riskpo train --list-options."),
+        (["--no_dry_run"], "unknown option 'dry_run'. All of them"),
         (["--max_step", "5"], "unknown option 'max_step'. Did you mean 'max_steps'?"),  # no abbreviations
         (["--max_steps", "many"], "invalid int value: 'many'"),
         (["--max_steps"], "argument --max_steps/--max-steps: expected one argument"),
@@ -123,6 +125,10 @@ def test_wrong_flags(flags, message):
     [
         ("max_stepz: 5", "unknown option 'max_stepz'. Did you mean 'max_steps'?"),
         ("no_shuffle_dataset: true", "unknown option 'no_shuffle_dataset'. Did you mean 'shuffle_dataset'?"),
+        ("learning_rate: [1, 2]", "learning_rate takes a single value, got the list [1, 2]"),
+        ("max_steps: {a: 1}", "max_steps takes a single value, got the mapping {'a': 1}"),
+        ("accelerator_config: [1]", "accelerator_config takes a single value, got the list [1]"),
+        ("num_generations: 1", "num_generations=1: each prompt needs at least 2 responses"),
         ("learning_rate: fast", "invalid float value: 'fast'"),
         ("lr_scheduler_type: cosin", "cosin is not a valid SchedulerType"),
         ("5: 6", "unknown option 5."),
@@ -163,7 +169,7 @@ def test_wrong_sources(recipe, config, message):
 def run_dir(tmp_path):
     folder = tmp_path / "quick"
     (folder / "checkpoint-4").mkdir(parents=True)
-    (folder / "checkpoint-4" / "trainer_state.json").touch()
+    (folder / "checkpoint-4" / "trainer_state.json").write_text("{}")
     (folder / "config.yaml").write_text(yaml.safe_dump(plan_new("quickstart", None, ["--seed", "3"]).settings))
     return folder
 
@@ -178,6 +184,44 @@ def test_resumed(run_dir):
 def test_a_resumed_run_stays_the_same_run(run_dir):
     with pytest.raises(ResumeError, match=r"^learning_rate, risk_low cannot change when a run is resumed.*max_steps"):
         plan_resumed(run_dir, ["--risk_low", "0.1", "--learning-rate", "1", "--max_steps", "9"])
+
+
+def keep(folder, *flags):
+    """Makes the folder that of a run with these flags."""
+    (folder / "config.yaml").write_text(yaml.safe_dump(plan_new("quickstart", None, [*flags]).settings))
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (["--lr_scheduler_type", "linear"], r"its learning rate \(lr_scheduler_type linear\) follows the share"),
+        (["--lr_scheduler_type", "cosine"], r"its learning rate \(lr_scheduler_type cosine\) follows the share"),
+        (["--lr_scheduler_type", "constant_with_warmup", "--warmup_steps", "0.1"], r"its warm-up is a share \(0\.1\)"),
+        (["--preset", "two-level"], "the options of its `schedule` follow the share"),
+    ],
+)
+def test_a_length_that_the_run_depends_on(run_dir, flags, reason):
+    """Steps before the end would be other ones. The length it has, and everything else, passes."""
+    keep(run_dir, *flags)
+    with pytest.raises(ResumeError, match=f"^max_steps cannot change when this run is resumed: {reason}"):
+        plan_resumed(run_dir, ["--max_steps", "600"])
+    assert plan_resumed(run_dir, ["--max_steps", "500", "--save_steps", "4"]).training.max_steps == 500
+
+
+def test_a_length_that_the_run_does_not_depend_on(run_dir):
+    keep(run_dir, "--lr_scheduler_type", "constant_with_warmup", "--warmup_steps", "3")
+    assert plan_resumed(run_dir, ["--max_steps", "600"]).training.max_steps == 600
+
+
+def test_checkpoints_within_a_generation_are_passed_over(run_dir):
+    """A generation of the quickstart feeds two steps; the engine also saves at the end, wherever that is."""
+    for step in (6, 7):
+        (run_dir / f"checkpoint-{step}").mkdir()
+        (run_dir / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+    plan = plan_resumed(run_dir, [])
+    assert plan.checkpoint.name == "checkpoint-6"
+    assert len(plan.notes) == 1
+    assert "checkpoint-7 was saved in the middle of a generation" in plan.notes[0]
 
 
 def test_no_run_to_resume(tmp_path):

@@ -71,11 +71,11 @@ def gentle():
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == previous
 
 
-def ends(stop, step, last=100):
-    """Whether training ends after a step, where a generation feeds two steps."""
-    args = SimpleNamespace(steps_per_generation=4, num_iterations=1, gradient_accumulation_steps=2, device="cpu")
+def ends(stop, step, last=100, batches=4, epoch=None):
+    """Whether training ends after a step, where a generation feeds two steps; `epoch`: a stand-in for its batches."""
+    args = SimpleNamespace(steps_per_generation=batches, num_iterations=1, gradient_accumulation_steps=2, device="cpu")
     control = SimpleNamespace(should_save=False, should_training_stop=False)
-    stop.on_step_end(args, state(step, last=last), control)
+    stop.on_step_end(args, state(step, last=last), control, train_dataloader=epoch)
     assert control.should_save == control.should_training_stop
     return control.should_save
 
@@ -89,6 +89,21 @@ def test_stops_at_the_end_of_a_generation(gentle, number):
     assert not gentle.stopped
     assert ends(gentle, 4)
     assert gentle.stopped
+
+
+def test_generations_that_do_not_fill_whole_steps(gentle):
+    """Three batches a generation, two a step: every third step ends with a generation. Epochs of nine batches take
+    five steps, of which the last has one batch: step 5 ends the epoch, step 8 is the third of the next."""
+    os.kill(os.getpid(), signal.SIGINT)
+    assert [step for step in range(1, 10) if ends(gentle, step, batches=3)] == [3, 6, 9]
+    assert [step for step in range(1, 10) if ends(gentle, step, batches=3, epoch=range(9))] == [3, 5, 8]
+
+
+def test_it_is_said_in_one_line():
+    """However narrow the terminal."""
+    stop = GentleStop(Console(file=io.StringIO(), width=40))
+    stop._ask(signal.SIGINT, None)
+    assert len(stop._console.file.getvalue().strip().splitlines()) == 1
 
 
 def test_a_second_time_stops_at_once(gentle):

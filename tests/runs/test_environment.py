@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 
-from riskpo.runs.environment import PACKAGES, commit_of, describe_environment
+from riskpo.atomic import read_json, write_json
+from riskpo.runs.environment import PACKAGES, commit_of, describe_environment, record_resume
 
 
 def test_keys(monkeypatch):
@@ -30,6 +31,24 @@ def test_no_names(monkeypatch):
     for module, name in ((platform, "node"), (socket, "gethostname"), (getpass, "getuser")):
         monkeypatch.setattr(module, name, lambda: "sesame")
     assert "sesame" not in json.dumps(describe_environment())
+
+
+def test_a_resume_elsewhere_is_recorded(tmp_path):
+    """The first entry stays at the top. The same versions leave no trace; others are compared with the last part."""
+    path, first = tmp_path / "environment.json", describe_environment()
+    write_json(path, first)
+    assert record_resume(path, first) is None
+    assert read_json(path) == first
+
+    other = {**first, "commit": "abc", "packages": {**first["packages"], "trl": "9.9"}}
+    said = record_resume(path, other)
+    assert f"commit {first['commit']} -> abc, trl {first['packages']['trl']} -> 9.9." in said
+    assert "\n" not in said
+    assert read_json(path) == {**first, "resumed": [other]}
+
+    assert record_resume(path, other) is None
+    assert record_resume(path, first) is not None
+    assert read_json(path) == {**first, "resumed": [other, first]}
 
 
 def git(folder, *arguments):

@@ -8,7 +8,7 @@ import pytest
 
 from riskpo.atomic import read_json, write_json, write_text
 from riskpo.errors import ResumeError, RunExistsError
-from riskpo.runs.folder import check_free, last_checkpoint, reserve
+from riskpo.runs.folder import check_free, discard, last_checkpoint, reserve
 
 
 def test_numbering(tmp_path):
@@ -39,8 +39,11 @@ def test_an_explicit_folder(tmp_path):
     assert reserve(new, tmp_path, "ignored") == new  # still empty
     (new / "config.yaml").touch()
     for taken in (new, new / "config.yaml"):
-        with pytest.raises(RunExistsError, match=rf"{taken} exists already.*riskpo train --resume {taken}"):
+        with pytest.raises(RunExistsError, match=rf"{taken} exists already.*or remove it: it holds no checkpoint"):
             reserve(taken, tmp_path, "ignored")
+    run_with(new, "checkpoint-2")
+    with pytest.raises(RunExistsError, match=rf"{new} exists already.*riskpo train --resume {new}"):
+        reserve(new, tmp_path, "ignored")
     with pytest.raises(FileExistsError):
         check_free(new)
     check_free(tmp_path / "free")
@@ -54,7 +57,7 @@ def run_with(folder, *checkpoints):
     (folder / "config.yaml").touch()
     for name in checkpoints:
         (folder / name).mkdir()
-        (folder / name / "trainer_state.json").touch()
+        (folder / name / "trainer_state.json").write_text("{}")
     return folder
 
 
@@ -68,6 +71,56 @@ def test_an_incomplete_checkpoint_is_passed_over(tmp_path):
     (tmp_path / "checkpoint-4" / "trainer_state.json").unlink()
     (tmp_path / "checkpoint-6").touch()
     assert last_checkpoint(tmp_path).name == "checkpoint-2"
+
+
+@pytest.mark.parametrize("content", [b"", b'{"epoch": 0.', b"[]", b"\xff"])
+def test_a_checkpoint_that_was_cut_off_is_passed_over(tmp_path, content):
+    run_with(tmp_path, "checkpoint-2", "checkpoint-4")
+    (tmp_path / "checkpoint-4" / "trainer_state.json").write_bytes(content)
+    said = []
+    assert last_checkpoint(tmp_path, say=said.append).name == "checkpoint-2"
+    assert said == ["checkpoint-4 was not saved completely: passed over."]
+
+
+def test_a_checkpoint_that_cannot_be_resumed_is_passed_over(tmp_path):
+    run_with(tmp_path, "checkpoint-2", "checkpoint-4", "checkpoint-5")
+    said = []
+    assert last_checkpoint(tmp_path, lambda step: step % 2 == 0, said.append).name == "checkpoint-4"
+    assert len(said) == 1
+    assert said[0].startswith("checkpoint-5 was saved in the middle of a generation")
+    with pytest.raises(ResumeError, match=r"every complete checkpoint in .* was saved in the middle of a generation"):
+        last_checkpoint(tmp_path, lambda step: step % 3 == 0)
+
+
+# --- a run that came to nothing ---
+
+
+def everything_in(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def began(folder):
+    folder.mkdir(exist_ok=True)
+    for name in ("config.yaml", "environment.json", "metrics.jsonl"):
+        (folder / name).touch()
+    (folder / "eval").mkdir()
+    (folder / "eval" / "before.json").touch()
+    return folder
+
+
+def test_discard(tmp_path):
+    """Only what a run writes goes; a folder that was there stays; a checkpoint stays with all of its run."""
+    discard(began(tmp_path / "new"), keep=False)
+    assert not (tmp_path / "new").exists()
+    discard(began(tmp_path / "old"), keep=True)
+    assert everything_in(tmp_path / "old") == []
+    (began(tmp_path / "shared") / "notes.txt").touch()
+    discard(tmp_path / "shared", keep=False)
+    assert everything_in(tmp_path / "shared") == ["notes.txt"]
+    run_with(began(tmp_path / "run"), "checkpoint-2")
+    before = everything_in(tmp_path / "run")
+    discard(tmp_path / "run", keep=False)
+    assert everything_in(tmp_path / "run") == before
 
 
 def test_nothing_to_resume(tmp_path):

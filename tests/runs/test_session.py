@@ -1,20 +1,35 @@
 """Everything that can be known to fail is said before anything is built, and a dry run leaves no file behind."""
 
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
-from riskpo.errors import ConfigError, DataError, RunExistsError
+from riskpo.errors import ConfigError, DataError, ResumeError, RewardError, RunExistsError
 from riskpo.rewards.match import exact_match
 from riskpo.runs.arguments import plan_new, plan_resumed
-from riskpo.runs.session import check, kept_settings, load_reward
+from riskpo.runs.callbacks import Begun
+from riskpo.runs.data import keep_data
+from riskpo.runs.session import check, execute, kept_settings, load_reward
 from riskpo.tasks import chain
 
 OWN = ["--model_name_or_path", "some/model", "--num_generations", "4", "--per_device_train_batch_size", "20"]
 OWN += ["--use_cpu", "--bf16", "false"]
+
+
+REWARDS = """
+LIMIT = 3
+def score(completions, **_): return [0.5] * len(completions)
+def word(completions, **_): return "good"
+def short(completions, **_): return [0.5]
+def chatty(completions, **_): return [float(c[0]["content"] == "0") for c in completions]
+def texts(completions, **_): return [float(c.strip() == "0") for c in completions]
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +38,12 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.delitem(sys.modules, "my_rewards", raising=False)
-    Path("my_rewards.py").write_text("LIMIT = 3\ndef score(completions, **_): return [0.5] * len(completions)\n")
+    Path("my_rewards.py").write_text(REWARDS)
+    Path("gsm8k.jsonl").write_text("".join(f'{{"prompt": "{n}+1=", "answer": "#### {n + 1}"}}\n' for n in range(5)))
+    Path("some.jsonl").write_text("".join(f'{{"prompt": "{n}+1=", "answer": "{n}{"ab"[n:]}"}}\n' for n in range(5)))
+    chat = '{{"prompt": [{{"role": "user", "content": "{}+1="}}]}}\n'
+    Path("chat.jsonl").write_text("".join(chat.format(n) for n in range(5)))
+    Path("folder").mkdir()
     Path("rows.jsonl").write_text("".join(f'{{"prompt": "{n}+1=", "answer": "{n + 1}"}}\n' for n in range(5)))
     Path("answerless.jsonl").write_text("".join(f'{{"prompt": "{n}+1="}}\n' for n in range(5)))
     Path("promptless.jsonl").write_text('{"question": "1+1="}\n' * 5)
@@ -70,6 +90,21 @@ def test_own_rewards():
     assert check(plan_new("quickstart", None, ["--reward", "numeric"])).reward.__name__ == "numeric_match"
 
 
+def test_conversations():
+    """The trial's completions are conversations where the prompts are."""
+    assert len(check(own("--dataset", "chat.jsonl", "--reward", "my_rewards:chatty")).train) == 5
+    with pytest.raises(RewardError, match="AttributeError"):
+        check(own("--dataset", "chat.jsonl", "--reward", "my_rewards:texts"))
+    unchecked = check(own("--dataset", "chat.jsonl", "--reward", "my_rewards:texts", "--check_rewards", "false"))
+    assert (unchecked.checked, unchecked.unchecked[0]) == (("training set",), "the reward")
+
+
+def test_some_gold_answers_are_no_numbers():
+    (note,) = check(own("--dataset", "some.jsonl", "--reward", "numeric")).notes
+    assert note.startswith("2 of 5 gold answers cannot be used by reward numeric (the first: row 1, '0ab')")
+    assert check(own("--dataset", "rows.jsonl", "--reward", "numeric")).notes == ()
+
+
 # --- what is refused ---
 
 
@@ -94,6 +129,35 @@ def test_own_rewards():
         (["--dataset", "rows.jsonl", "--reward", "exact", "--eval_prompts", "2"], ConfigError, "no held-out split"),
         (["--model_name_or_path", "builtin:chain", "--task", "chain"], ConfigError, "unknown built-in model 'chain'"),
         (["--model_name_or_path", "./nowhere", "--task", "chain"], ConfigError, "not the folder of a Transformers"),
+        (
+            ["--model_name_or_path", "folder", "--task", "chain"],
+            ConfigError,
+            "folder is not the folder of a Transformer",
+        ),
+        (
+            ["--task", "chain", "--temperature", "0"],
+            ConfigError,
+            r"--temperature must be a finite number > 0, got 0\.0",
+        ),
+        (["--task", "chain", "--threads", "-2"], ConfigError, "--threads must be at least 0, got -2"),
+        (["--task", "chain", "--completions_every", "-3"], ConfigError, "--completions_every must be at least 0"),
+        (["--task", "chain", "--learning_rate", "nan"], ConfigError, "--learning_rate must be a finite number >= 0"),
+        (["--task", "chain", "--learning_rate", "-1"], ConfigError, "--learning_rate must be .* got -1"),
+        (["--task", "chain", "--learning_rate", "inf"], ConfigError, "--learning_rate must be .* got inf"),
+        (["--task", "chain", "--epsilon", "nan"], ConfigError, "--epsilon must be a number, got nan"),
+        (["--task", "chain", "--top_p", "0"], ConfigError, r"--top_p must be in \(0, 1\], got 0"),
+        (
+            ["--task", "chain", "--eval_prompts", "2", "--eval_at", "1", "3"],
+            ConfigError,
+            "--eval_at 3 is beyond the last step: --max_steps is 2",
+        ),
+        (
+            ["--dataset", "gsm8k.jsonl", "--reward", "numeric"],
+            DataError,
+            r"in row 1, is '#### 1'; expected is a single",
+        ),
+        (["--dataset", "rows.jsonl", "--reward", "my_rewards:word"], RewardError, "'word' returned a str, not a list"),
+        (["--dataset", "rows.jsonl", "--reward", "my_rewards:short"], RewardError, "1 rewards for 2 completions"),
         (["--output_dir", ".", "--task", "chain"], RunExistsError, "two runs never share a folder"),
     ],
 )
@@ -128,11 +192,105 @@ def test_more_steps_keep_the_data(folder):
     """A run that goes on for longer keeps its prompts: the order of an epoch depends on how many there are."""
     plan = plan_new("quickstart", None, ["--max_steps", "4"])
     (folder / "run" / "checkpoint-4").mkdir(parents=True)
-    (folder / "run" / "checkpoint-4" / "trainer_state.json").touch()
+    (folder / "run" / "checkpoint-4" / "trainer_state.json").write_text("{}")
     kept = kept_settings(plan, check(plan))
     (folder / "run" / "config.yaml").write_text("".join(f"{k}: {v}\n" for k, v in kept.items()))
     resumed = plan_resumed(folder / "run", ["--max_steps", "8"])
     assert len(check(resumed).train) == len(check(plan).train)
+
+
+def test_other_data_than_at_the_start(folder):
+    plan = own("--dataset", "rows.jsonl", "--reward", "exact")
+    (folder / "run" / "checkpoint-2").mkdir(parents=True)
+    (folder / "run" / "checkpoint-2" / "trainer_state.json").write_text("{}")
+    (folder / "run" / "config.yaml").write_text("".join(f"{k}: {v}\n" for k, v in plan.settings.items()))
+    keep_data(folder / "run", check(plan).train)
+    check(plan_resumed(folder / "run", []))
+    with Path("rows.jsonl").open("a") as file:
+        file.write('{"prompt": "9+9=", "answer": "18"}\n')
+    with pytest.raises(ResumeError, match="it had 5 rows at the start and has 6 now"):
+        check(plan_resumed(folder / "run", []))
+
+
+# --- runs that come to nothing, without a model ---
+
+
+class Trainer:
+    """Stands in for the trainer: calls what it is given in place of training and of saving."""
+
+    def __init__(self, train=lambda: None, save=lambda: None):
+        self.state = SimpleNamespace(global_step=2)
+        self.train = lambda **_: train()
+        self.save_model = lambda _: save()
+
+
+def execute_with(monkeypatch, plan, make):
+    """Executes a plan whose trainer is `make(callbacks)`. Returns the exit status and what was printed."""
+    monkeypatch.setattr("riskpo.runs.session._trainer", lambda *arguments: make(arguments[-1]))
+    console = Console(file=io.StringIO(), width=40)
+    return execute(plan, check(plan), console), console.file.getvalue()
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+def fails(*_):
+    raise ConfigError("could not be loaded")
+
+
+def test_a_run_that_fails_at_once_leaves_nothing(folder, monkeypatch):
+    """So that the same command can be given again; a folder that was there before stays, empty."""
+    flags = ["--dataset", "rows.jsonl", "--reward", "exact"]
+    Path("empty").mkdir()
+    for more in ([], ["--output_dir", "new"], ["--output_dir", "empty"]):
+        with pytest.raises(ConfigError, match="could not be loaded"):
+            execute_with(monkeypatch, own(*flags, *more), fails)
+    with pytest.raises(RuntimeError, match="in the first step"):
+        execute_with(monkeypatch, own(*flags, "--output_dir", "new"), lambda _: Trainer(train=first_step))
+    assert list(Path("runs").iterdir()) == list(Path("empty").iterdir()) == []
+    assert not Path("new").exists()
+
+
+def first_step():
+    assert Path("new/config.yaml").is_file()
+    raise RuntimeError("in the first step")
+
+
+def test_a_run_that_fails_later_stays(folder, monkeypatch):
+    def make(callbacks):
+        def train():
+            (begun,) = (callback for callback in callbacks if isinstance(callback, Begun))
+            begun.on_step_end(None, None, None)
+            raise RuntimeError("in the second step")
+
+        return Trainer(train)
+
+    with pytest.raises(RuntimeError, match="in the second step"):
+        execute_with(monkeypatch, own("--dataset", "rows.jsonl", "--reward", "exact"), make)
+    assert (folder / "runs" / "mine" / "config.yaml").is_file()
+
+
+def test_ctrl_c_while_the_end_is_evaluated(folder, monkeypatch):
+    """The way to go on is said, in one line."""
+
+    def train():
+        (folder / "run" / "checkpoint-2").mkdir()
+        (folder / "run" / "checkpoint-2" / "trainer_state.json").write_text("{}")
+
+    plan = own("--dataset", "rows.jsonl", "--reward", "exact", "--output_dir", str(folder / "run"))
+    status, said = execute_with(monkeypatch, plan, lambda _: Trainer(train, save=interrupted))
+    assert status == 130
+    expected = "Stopped after training, before its end was evaluated. Resume with: riskpo train --resume"
+    assert said.splitlines()[-1] == f"{expected} {folder / 'run'}"
+
+
+def test_what_else_a_run_says_first(folder, monkeypatch):
+    plan = own("--dataset", "some.jsonl", "--reward", "numeric")
+    status, said = execute_with(monkeypatch, plan, lambda _: Trainer(train=interrupted))
+    assert status == 130
+    assert "\nnote: 2 of 5 gold answers cannot be used" in said
+    assert "No checkpoint was saved yet" in said
 
 
 # --- dry run ---
@@ -155,5 +313,8 @@ def test_a_dry_run_touches_nothing(folder, arguments):
     command = [sys.executable, "-m", "riskpo.cli", "train", *arguments, "--dry-run"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "everything checked; nothing was written." in done.stdout
+    assert done.stdout.endswith(
+        "Checked: options, training set, the reward on its first rows. Not checked: whether the model loads and fits. "
+        "Nothing was written.\n"
+    )
     assert everything_under(folder) == before

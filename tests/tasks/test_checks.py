@@ -22,10 +22,16 @@ def test_size():
         check_size(19, 20, "160 responses / 8 per prompt")
 
 
-@pytest.mark.parametrize("empty", ["", " \n\t", None, 5, [], chat(""), chat(None), [{"role": "user"}], ["text"]])
+@pytest.mark.parametrize("empty", ["", " \n\t", [], chat(""), chat(None), [{"role": "user"}]])
 def test_empty_prompts(empty):
-    with pytest.raises(DataError, match=r"1 prompts are empty \(rows 1\): remove these rows"):
+    with pytest.raises(DataError, match=r"1 prompts are empty \(rows 2\): remove these rows"):
         check_prompts(["a", empty, "b"], allow_duplicates=True)
+
+
+@pytest.mark.parametrize("strange", [None, 5, 0.5, ["text"], {"role": "user", "content": "a"}])
+def test_prompts_that_are_neither_text_nor_conversation(strange):
+    with pytest.raises(DataError, match=r"1 prompts are neither a text nor a conversation, .* \(rows 2\)"):
+        check_prompts(["a", strange, "b"], allow_duplicates=True)
 
 
 @pytest.mark.parametrize("prompt", ["a", chat("a"), tuple(chat("a")), chat("", "a"), chat([{"type": "image"}])])
@@ -34,14 +40,14 @@ def test_prompts_that_say_something(prompt):
 
 
 def test_first_rows_are_named():
-    with pytest.raises(DataError, match=r"7 prompts are empty \(rows 0, 1, 2, 3, 4, \.\.\.\)"):
+    with pytest.raises(DataError, match=r"7 prompts are empty \(rows 1, 2, 3, 4, 5, \.\.\.\)"):
         check_prompts([""] * 7, allow_duplicates=False)
 
 
 @pytest.mark.parametrize("make", [str, chat])
 def test_duplicates(make):
     prompts = [make("a"), make("b"), make("a"), make("b"), make("a")]
-    with pytest.raises(DataError, match=r"3 prompts repeat an earlier one \(rows \(0, 2\), \(1, 3\), \(0, 4\)\)"):
+    with pytest.raises(DataError, match=r"3 prompts repeat an earlier one \(rows \(1, 3\), \(2, 4\), \(1, 5\)\)"):
         check_prompts(prompts, allow_duplicates=False)
     check_prompts(prompts, allow_duplicates=True)
 
@@ -49,5 +55,5 @@ def test_duplicates(make):
 def test_a_conversation_is_no_duplicate_of_its_text():
     """The order of a message's keys does not matter, the roles do."""
     check_prompts(["a", chat("a"), [{"role": "system", "content": "a"}], "a "], allow_duplicates=False)
-    with pytest.raises(DataError, match=r"rows \(0, 1\)"):
+    with pytest.raises(DataError, match=r"rows \(1, 2\)"):
         check_prompts([chat("a"), [{"content": "a", "role": "user"}]], allow_duplicates=False)

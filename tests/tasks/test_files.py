@@ -64,6 +64,13 @@ def test_answers_stay_as_they_were_written(tmp_path):
         ("a.jsonl", b"5\n", r"line 1: expected an object, got int"),
         ("a.jsonl", b"", r"a\.jsonl is empty"),
         ("a.jsonl", b"\n\n", r"a\.jsonl holds no rows"),
+        (
+            "a.jsonl",
+            JSONL + b'\n{"prompt": [{"role": "user", "content": "1+1="}]}\n',
+            r"a\.jsonl, line 4: the prompt is a conversation, that of line 1 a text: all must be of one kind",
+        ),
+        ("a.jsonl", JSONL + b'{"prompt": 5}\n', r"line 3: the prompt is neither a text nor a conversation: int\."),
+        ("a.jsonl", JSONL + b'{"prompt": null}\n', r"line 3: the prompt is neither a text nor a conversation: null\."),
         ("a.jsonl", b'{"answer": "1"}\n{"answer": 2}\n', r"a\.jsonl could not be read as json: Expected bytes, got"),
         ("a.jsonl", b'{"prompt": "\xe9"}\n', r"a\.jsonl could not be read as json: 'utf-8' codec can't decode"),
         ("a.jsonl.gz", b"plain text", r"a\.jsonl\.gz could not be read as json: Not a gzipped file"),

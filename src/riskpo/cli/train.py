@@ -9,11 +9,11 @@ from typing import Any
 
 EPILOG = """\
 examples:
-  riskpo train quickstart                          the built-in task and model, two to four minutes on two cores
+  riskpo train quickstart                          the built-in task and model, a few minutes on two cores
   riskpo train quickstart --preset paper --learning_rate 2e-4
   riskpo train --config my.yaml --max_steps 100    your own data and model (see docs/own-data.md)
   riskpo train --resume runs/quickstart            go on from the last checkpoint
-  riskpo train quickstart --dry-run                resolve and check everything, touch nothing
+  riskpo train quickstart --dry-run                check options, data and reward, touch nothing
 
 Every field of RiskPOConfig (and so of TRL's GRPOConfig and Transformers' TrainingArguments) and of TRL's ModelConfig is
 a flag; --list-options prints them all.
@@ -34,7 +34,7 @@ def add_parser(verbs: Any, name: str) -> None:
     parser.add_argument("--config", metavar="FILE", help="a YAML file of options")
     parser.add_argument("--resume", metavar="RUN", type=Path, help="the folder of the run to go on with")
     parser.add_argument(
-        "--dry-run", "--dry_run", action="store_true", help="resolve and check everything, touch nothing"
+        "--dry-run", "--dry_run", action="store_true", help="check options, data and reward, touch nothing"
     )
     parser.add_argument(
         "--list-options", "--list_options", action="store_true", help="print every option with its meaning, and leave"
@@ -77,13 +77,21 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
 def _print_plan(plan: Any, inputs: Any, console: Any) -> None:
     import yaml
 
+    from riskpo.models.registry import describe_model
+    from riskpo.reports.describe import describe_estimator
+
     console.print(yaml.safe_dump(plan.settings, sort_keys=False), highlight=False, end="", markup=False)
     rows = "a hub data set, not looked at" if inputs.train is None else f"{len(inputs.train)} prompts"
-    risk = plan.training.risk_config
-    console.print(f"\ntraining set: {rows}; held out: {len(inputs.held_out)} prompts", highlight=False)
-    console.print(f"prompts per step: {plan.training.prompts_per_generation}", highlight=False)
-    console.print(f"estimator: {risk}", highlight=False, markup=False)
-    console.print("everything checked; nothing was written.")
+    lines = [
+        f"model: {describe_model(plan.model.model_name_or_path)}",
+        f"training set: {rows}; held out: {len(inputs.held_out)} prompts",
+        f"prompts per step: {plan.training.prompts_per_generation}",
+        f"estimator: {describe_estimator(plan.training.risk_config)}",
+        *(f"note: {note}" for note in (*plan.notes, *inputs.notes)),
+        f"Checked: {', '.join(['options', *inputs.checked])}. Not checked: {', '.join(inputs.unchecked)}. Nothing was "
+        "written.",
+    ]
+    console.print("\n" + "\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
 def _list_options() -> int:
@@ -98,6 +106,7 @@ def _list_options() -> int:
 
 def _quieten() -> None:
     """Libraries say much that a user of this command can do nothing about; --verbose brings it back."""
+    import logging as logging_of_python
     import os
     import warnings
 
@@ -108,5 +117,6 @@ def _quieten() -> None:
     import datasets
     from transformers.utils import logging
 
+    logging_of_python.getLogger("riskpo.engines.trl.hints").setLevel(logging_of_python.ERROR)
     datasets.disable_progress_bars()
     logging.disable_progress_bar()

@@ -33,6 +33,7 @@ from riskpo.engines.train_data import EpochSampler, check_for_training
 from riskpo.engines.trl_config import RiskPOConfig
 from riskpo.engines.trl_state import RiskStateCallback
 from riskpo.errors import ConfigError, EngineError, RewardError
+from riskpo.rewards.trial import CONTRACT, checked_reward, trial_completions, trial_errors
 from riskpo.risk.advantages import risk_advantages
 from riskpo.risk.diagnostics import logp_covariances
 
@@ -78,6 +79,7 @@ _STEPS_UNSEEN = 50
 Generate = Callable[[Any], dict[str, Any]]
 
 logger = logging.getLogger(__name__)
+hints = logger.getChild("hints")  # what the command line leaves out unless it is asked to be verbose
 
 
 class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
@@ -130,6 +132,10 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
         self._rewards_per_func: Tensor | None = None
         self._engine_checked = False
         super().__init__(model, reward_funcs, args, train_dataset, eval_dataset, **kwargs)
+        self.reward_funcs: list[Any] = [
+            function if isinstance(function, torch.nn.Module) else checked_reward(function, name)
+            for function, name in zip(self.reward_funcs, self.reward_func_names, strict=True)
+        ]
         self.add_callback(RiskStateCallback(args.seed, None if self._risk.schedule else self._risk.tracked))
 
     @property
@@ -145,7 +151,7 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
         if self.args.check_rewards and not self._own_rollouts and isinstance(self.train_dataset, Dataset):
             self._try_rewards()
         if not self._has_old_logps and not self.args.log_covariances:
-            logger.warning(
+            hints.warning(
                 "risk/cov_logp_* are not logged: TRL computes no old log-probabilities in this configuration. Set "
                 "log_covariances=True to log them, at the price of one more forward pass per generation."
             )
@@ -173,32 +179,22 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> Tensor:
         try:
             rewards: Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        except RewardError:
+            raise
         except (TypeError, ValueError) as error:
             raise RewardError(
-                f"the reward functions {self.reward_func_names} failed: {error}. Each must return one number per "
-                "completion, or None for a completion that cannot be scored."
+                f"the reward functions {self.reward_func_names} failed: {str(error).rstrip('.')}. {CONTRACT}"
             ) from error
         self._rewards_per_func = rewards
         return rewards
 
     def _try_rewards(self) -> None:
-        rows = [dict(self.train_dataset[index]) for index in range(2)]
-        prompts = [row["prompt"] for row in rows]
-        texts = [str(row.get("answer") or row.get("solution") or "0") for row in rows]
-        chat = not isinstance(prompts[0], str)
-        completions = [[{"role": "assistant", "content": text}] if chat else text for text in texts]
+        rows = [dict(self.train_dataset[index]) for index in range(min(2, len(self.train_dataset)))]
+        completions = trial_completions(rows)
         # The ids are one padding token, which TRL makes sure of: an answer column need not be text one can encode.
         ids = [[self._pad_token] for _ in rows]
-        try:
-            self._calculate_rewards(rows, prompts, completions, ids)
-        except RewardError:
-            raise
-        except Exception as error:
-            raise RewardError(
-                f"the reward functions {self.reward_func_names} failed on a trial with the first two rows and the "
-                f"completions {texts}: {type(error).__name__}: {error}. Each must return one number per completion, or "
-                "None for one that cannot be scored. If they cannot be called like this, set check_rewards=False."
-            ) from error
+        with trial_errors(self.reward_func_names, completions):
+            self._calculate_rewards(rows, [row["prompt"] for row in rows], completions, ids)
         self._pending_extra_logs.clear()
         self._pending_metrics.clear()
 
@@ -285,6 +281,12 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
                 raise EngineError("TRL's own advantages do not follow from the rewards it gathered: unsupported TRL.")
             if len(self._logs["advantages"]) < min(total, self.args.generation_batch_size):
                 raise EngineError("TRL no longer logs one advantage per response.")
+            if rewards_N.isnan().all():
+                raise RewardError(
+                    f"not one of the {total} responses of the first step could be scored: the reward functions "
+                    f"{self.reward_func_names} returned None for all of them. Usually the gold answers are not in the "
+                    "form that the reward expects."
+                )
             self._engine_checked = True
         return rewards_N
 

@@ -202,6 +202,11 @@ class RiskPOConfig(GRPOConfig):  # type: ignore[misc]
     )
 
     def __post_init__(self) -> None:
+        if self.num_generations < 2:
+            raise ConfigError(
+                f"num_generations={self.num_generations}: each prompt needs at least 2 responses, which are compared "
+                "with each other."
+            )
         super().__post_init__()
         if self.scale_rewards == "group":
             raise ConfigError(

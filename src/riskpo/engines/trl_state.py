@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import logging
+import math
 from typing import Any
 
 import torch
@@ -68,6 +69,16 @@ class RiskStateCallback(TrainerCallback, ExportableState):  # type: ignore[misc]
         buffer = bytearray(base64.b64decode(saved["generator"]))
         self.generator.set_state(torch.frombuffer(buffer, dtype=torch.uint8))
 
+    # What was gathered since the last log is not in a checkpoint: a log at each save leaves nothing to lose. This
+    # callback comes after those that decide to save (the engine's own, and those given to the trainer).
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        control.should_log = control.should_log or control.should_save
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        control.should_log = control.should_log or control.should_save
+
 
 def check_alignment(args: Any, state: TrainerState, train_dataloader: Any) -> None:
     """Checkpoints must fall between generations.
@@ -79,27 +90,53 @@ def check_alignment(args: Any, state: TrainerState, train_dataloader: Any) -> No
         ConfigError: `save_steps` that would save within a block.
         ResumeError: a run resumed from such a checkpoint.
     """
-    accumulation = args.gradient_accumulation_steps
-    block = args.steps_per_generation * args.num_iterations
     if args.save_strategy == "steps":
         check_save_steps(args, state.save_steps)
-    if (_step_in_epoch(state.global_step, accumulation, train_dataloader) * accumulation) % block:
+        saves = range(state.save_steps, state.max_steps, state.save_steps) if state.save_steps > 0 else ()
+        within = next((step for step in saves if not between_generations(args, step, train_dataloader)), None)
+        if within is not None:
+            raise ConfigError(
+                f"save_steps={state.save_steps} would save in the middle of a generation at step {within}, which "
+                f"cannot be resumed exactly: the last step of an epoch takes less than gradient_accumulation_steps="
+                f"{args.gradient_accumulation_steps} batches here, so later epochs are out of step. Set "
+                "save_strategy='epoch', or use a multiple of gradient_accumulation_steps as steps_per_generation."
+            )
+    if not between_generations(args, state.global_step, train_dataloader):
         raise ResumeError(
             f"the checkpoint of step {state.global_step} was saved in the middle of a generation and cannot be resumed "
-            f"exactly: resume from one whose step is a multiple of {max(block // accumulation, 1)}."
+            f"exactly: resume from one whose step is a multiple of {steps_between_generations(args)}, counted from "
+            "the start of its epoch."
         )
 
 
 def check_save_steps(args: Any, save_steps: int) -> None:
     """Raises ConfigError for a number of steps between saves that would save within a generation."""
-    accumulation = args.gradient_accumulation_steps
-    block = args.steps_per_generation * args.num_iterations
-    if block % accumulation == 0 and (save_steps * accumulation) % block:
+    every = steps_between_generations(args)
+    if save_steps % every:
         raise ConfigError(
             f"save_steps={save_steps} would save in the middle of a generation, which cannot be resumed exactly: "
-            f"make it a multiple of {block // accumulation} (steps_per_generation={args.steps_per_generation} * "
-            f"num_iterations={args.num_iterations} / gradient_accumulation_steps={accumulation})."
+            f"make it a multiple of {every} (steps_per_generation={args.steps_per_generation} * "
+            f"num_iterations={args.num_iterations} batches a generation, gradient_accumulation_steps="
+            f"{args.gradient_accumulation_steps} batches a step)."
         )
+
+
+def steps_between_generations(args: Any) -> int:
+    """The least number of steps, from the start of an epoch, that ends together with a generation."""
+    block: int = args.steps_per_generation * args.num_iterations
+    return math.lcm(block, args.gradient_accumulation_steps) // int(args.gradient_accumulation_steps)
+
+
+def between_generations(args: Any, step: int, train_dataloader: Any) -> bool:
+    """Whether all that was generated has been used after a step, so that a checkpoint there can be resumed exactly.
+
+    Args:
+        args: with gradient_accumulation_steps, steps_per_generation, num_iterations.
+        step: the global step.
+        train_dataloader: tells where epochs end, each of which holds whole generations; None: as if in the first.
+    """
+    in_epoch = _step_in_epoch(step, args.gradient_accumulation_steps, train_dataloader)
+    return in_epoch % steps_between_generations(args) == 0
 
 
 def _step_in_epoch(step: int, accumulation: int, train_dataloader: Any) -> int:

@@ -24,9 +24,10 @@ def resolve_model(name: str, *, build: bool, console: Any = None) -> str | Path:
         MissingExtraError: a built-in model whose package is not installed.
     """
     if not name.startswith(PREFIX):
-        if name.startswith((".", "/", "~")) and not (Path(name).expanduser() / "config.json").is_file():
+        path = Path(name).expanduser()
+        if (name.startswith((".", "/", "~")) or path.is_dir()) and not (path / "config.json").is_file():
             raise ConfigError(f"{name} is not the folder of a Transformers model: it has no config.json.")
-        return str(Path(name).expanduser()) if name.startswith("~") else name
+        return str(path) if name.startswith("~") else name
     short = name.removeprefix(PREFIX)
     if short not in BUILTIN:
         raise ConfigError(unknown_name("built-in model", short, BUILTIN))
@@ -43,3 +44,13 @@ def resolve_model(name: str, *, build: bool, console: Any = None) -> str | Path:
 
     check_installed()
     return smollm2(on_build=say) if build else name
+
+
+def describe_model(name: str) -> str:
+    """Where a model that `resolve_model` accepts comes from, in a few words."""
+    if name.startswith(PREFIX):
+        return f"{name}, built in"
+    if Path(name).expanduser().is_dir():
+        return f"{name}, a local folder"
+    legacy = "" if "/" in name else " (a name without an owner: for a folder of your own, check the spelling)"
+    return f"{name}, to be looked up on the hub: there is no such folder here{legacy}"

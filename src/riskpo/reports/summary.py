@@ -13,9 +13,8 @@ from rich.table import Table
 
 from riskpo.atomic import read_json, write_json
 from riskpo.evaluation.passk import Estimate, over_questions, pass_at_k
+from riskpo.reports.describe import describe_estimator
 from riskpo.reports.figures import read_metrics, run_figure
-from riskpo.risk.config import USES, RiskConfig
-from riskpo.risk.schedules import plain_schedule
 
 
 def summarise(
@@ -75,27 +74,6 @@ def describe_method(plan: Any) -> str:
         f"{describe_estimator(training.risk_config)}, {training.importance_sampling_level} ratio, "
         f"lr {training.learning_rate:g}, seed {training.seed}"
     )
-
-
-def describe_estimator(risk: RiskConfig) -> str:
-    """The estimator and the options that it reads, in one line."""
-    spectrum = ", ".join(f"{level:g}" for level in risk.spectrum.levels)
-    outer = f"{risk.measure}({spectrum})" if spectrum else risk.measure
-    schedule = f", schedule {plain_schedule(risk.schedule)}" if risk.schedule else ""
-    schedule += f", risk_high adapted to slope {risk.adaptive_slope:g}" if risk.adaptive_slope else ""
-    if risk.estimator == "riskpo":
-        return (
-            f"RiskPO, {outer}, B={risk.bundle_size}, {risk.composition} composition, {risk.pairing} pairing, "
-            f"baseline {risk.baseline}, ties {risk.ties}{schedule}"
-        )
-    if risk.estimator == "two_level":
-        parameter = {"entropic": f"({risk.entropic_beta:g})", "pass_at_k": f"({risk.k})"}.get(risk.inner, "")
-        parameter = f"({risk.inner_share:g})" if risk.inner == "upper_tail" else parameter
-        unit = "prompts" if risk.bundle_size == 1 else f"{risk.composition} bundles of {risk.bundle_size} prompts"
-        return f"two-level, {outer} over {unit} of {risk.inner}{parameter}, baseline {risk.baseline}{schedule}"
-    own = sorted(USES[risk.estimator] - {"estimator", "scale", "scale_floor", "reward_range"})
-    options = ", ".join(f"{name} {getattr(risk, name)}" for name in own if getattr(risk, name) is not None)
-    return risk.estimator + (f" ({options})" if options else "")
 
 
 def _cell(estimate: Estimate, part: str) -> str:

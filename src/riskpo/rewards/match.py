@@ -61,14 +61,19 @@ def last_number(text: str) -> Decimal | None:
 
 
 def _equal_numbers(text: str, gold: Any) -> float | None:
-    try:
-        right = _decimal(str(gold))
-    except ValueError:  # an integer of more digits than Python prints
-        return None
+    right = gold_number(gold)
     if right is None:
         return None
     given = last_number(text)
     return float(given is not None and given == right)
+
+
+def gold_number(gold: Any) -> Decimal | None:
+    """The number that `numeric_match` compares with, or None where a gold answer is not a single number."""
+    try:
+        return _decimal(str(gold))
+    except ValueError:  # an integer of more digits than Python prints
+        return None
 
 
 def _decimal(text: str) -> Decimal | None:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 from trl import ModelConfig, TrlParser
 
 from riskpo.engines.trl_config import RiskPOConfig
+from riskpo.engines.trl_state import between_generations
 from riskpo.errors import ConfigError, ResumeError, unknown_name
 from riskpo.runs.folder import last_checkpoint
 
-# What may change when a run is resumed: how long it goes on and what it shows, never what it computes.
+# What may change when a run is resumed: what it shows and keeps, and how long it goes on unless that changes what it
+# computes (`_depends_on_length`).
 RESUMABLE = {"max_steps", "num_train_epochs", "save_steps", "save_total_limit", "logging_steps", "report_to"}
 
 
@@ -60,6 +62,7 @@ class Plan:
         run, training, model: the arguments in full.
         explicit_dir: the folder that was asked for, if any.
         checkpoint: where a resumed run goes on.
+        notes: lines to say before the run starts.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Plan:
     model: ModelConfig
     explicit_dir: Path | None
     checkpoint: Path | None = None
+    notes: tuple[str, ...] = ()
 
 
 def recipes() -> list[str]:
@@ -101,7 +105,7 @@ def plan_resumed(folder: Path, flags: Sequence[str]) -> Plan:
     Raises:
         ResumeError: no run or no checkpoint there, or a flag that would change what the run computes.
     """
-    checkpoint = last_checkpoint(folder)
+    last_checkpoint(folder)
     changed = set(_flag_names(flags)) - RESUMABLE
     if changed:
         raise ResumeError(
@@ -110,17 +114,40 @@ def plan_resumed(folder: Path, flags: Sequence[str]) -> Plan:
         )
     settings = _read_yaml((folder / "config.yaml").read_text(encoding="utf-8"), str(folder / "config.yaml"))
     plan = _plan(folder.name, {**settings, "output_dir": str(folder)}, flags)
-    if plan.training.risk_config.schedule is not None and changed_length(flags):
-        raise ResumeError(
-            f"{', '.join(changed_length(flags))} cannot change when a run with a `schedule` is resumed: its options "
-            "follow the share of the training that is done."
-        )
-    return dataclasses.replace(plan, checkpoint=checkpoint)
+    longer = [name for name in changed_length(flags) if plan.settings[name] != settings.get(name)]
+    reason = _depends_on_length(plan.training)
+    if longer and reason:
+        raise ResumeError(f"{', '.join(longer)} cannot change when this run is resumed: {reason}.")
+    notes: list[str] = []
+    checkpoint = last_checkpoint(folder, _resumable(plan.training), notes.append)
+    return dataclasses.replace(plan, checkpoint=checkpoint, notes=tuple(notes))
 
 
 def changed_length(flags: Sequence[str]) -> list[str]:
     """The flags that change how long a run is."""
     return sorted({"max_steps", "num_train_epochs"} & set(_flag_names(flags)))
+
+
+def _depends_on_length(training: RiskPOConfig) -> str | None:
+    """Why another length would be another run, step for step; None where it would not."""
+    if training.risk_config.schedule is not None:
+        return "the options of its `schedule` follow the share of the training that is done"
+    scheduler = str(_plain(training.lr_scheduler_type))
+    if scheduler not in ("constant", "constant_with_warmup"):
+        return (
+            f"its learning rate (lr_scheduler_type {scheduler}) follows the share of the training that is done; only "
+            "constant and constant_with_warmup do not"
+        )
+    if scheduler == "constant_with_warmup" and 0 < training.warmup_steps < 1:
+        return f"its warm-up is a share ({training.warmup_steps:g}) of the training"
+    return None
+
+
+def _resumable(training: RiskPOConfig) -> Callable[[int], bool]:
+    """Whether a checkpoint of a step lies between generations, as far as the arguments can tell."""
+    if (training.steps_per_generation * training.num_iterations) % training.gradient_accumulation_steps:
+        return lambda step: True  # where epochs end decides: the trainer checks it when it has the data
+    return lambda step: between_generations(training, step, None)
 
 
 def _plan(name: str, settings: dict[str, Any], flags: Sequence[str]) -> Plan:
@@ -136,8 +163,15 @@ def _plan(name: str, settings: dict[str, Any], flags: Sequence[str]) -> Plan:
         if key not in allowed:
             raise ConfigError(unknown_name("option", key, allowed) + " All of them: riskpo train --list-options.")
     actions = {action.dest: action for action in parser._actions}
+    kinds: dict[str, Any] = {}
+    for part in (RunArguments, RiskPOConfig, ModelConfig):
+        kinds |= get_type_hints(part)
     try:
-        defaults = {key: _as_typed(actions[key], value) for key, value in settings.items() if value is not None}
+        defaults = {
+            key: _as_typed(actions[key], kinds[key], value) for key, value in settings.items() if value is not None
+        }
+    except ConfigError:
+        raise
     except (TypeError, ValueError) as error:
         raise ConfigError(f"a list of options does not parse: {error}") from error
     parser.set_defaults_with_config(**defaults)
@@ -158,12 +192,22 @@ def _plan(name: str, settings: dict[str, Any], flags: Sequence[str]) -> Plan:
     return Plan(name, settings, run, training, model, None if directory is None else Path(directory))
 
 
-def _as_typed(action: Any, value: Any) -> Any:
-    """A value of YAML as the command line would have it: text, which the option's own type then has to accept."""
+def _as_typed(action: Any, kind: Any, value: Any) -> Any:
+    """A value of YAML as the command line would have it: text, which the option's own type then has to accept.
+
+    Raises:
+        ConfigError: a list or a mapping for an option that takes none.
+    """
     if action.nargs in ("+", "*"):
         items = value if isinstance(value, list) else [value]
         return [action.type(str(item)) if callable(action.type) else item for item in items]
-    return value if isinstance(value, (dict, list)) else str(value)
+    if not isinstance(value, (dict, list)):
+        return str(value)
+    taken = {get_origin(part) or part for part in (get_args(kind) or (kind,))}
+    if type(value) not in taken:
+        what = "list" if isinstance(value, list) else "mapping"
+        raise ConfigError(f"{action.dest} takes a single value, got the {what} {value}.")
+    return value
 
 
 def _plain(value: Any) -> Any:

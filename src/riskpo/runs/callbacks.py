@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from transformers import TrainerCallback
 
 from riskpo.atomic import write_text
+from riskpo.engines.trl_state import between_generations
 
 
 class MetricsLog(TrainerCallback):  # type: ignore[misc]
@@ -65,6 +66,15 @@ class CompletionsLog(TrainerCallback):  # type: ignore[misc]
         Dataset.from_dict(table).to_parquet(str(path))
 
 
+class Begun(TrainerCallback):  # type: ignore[misc]
+    """Whether a step of training has been finished: from then on, a run's folder holds something to keep."""
+
+    happened = False
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.happened = True
+
+
 class EvaluateAt(TrainerCallback):  # type: ignore[misc]
     """Calls `evaluate(step)` after the given steps, on every rank. Training goes on as if it had not."""
 
@@ -104,8 +114,7 @@ class GentleStop(TrainerCallback):  # type: ignore[misc]
         self._previous.clear()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        block = args.steps_per_generation * args.num_iterations
-        if (state.global_step * args.gradient_accumulation_steps) % block:
+        if not between_generations(args, state.global_step, kwargs.get("train_dataloader")):
             return  # the middle of a generation cannot be resumed exactly
         if _any_rank(self._asked, args.device) and state.global_step < state.max_steps:
             self.stopped = True
@@ -116,7 +125,8 @@ class GentleStop(TrainerCallback):  # type: ignore[misc]
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True
-        self._console.print("\nStopping after this generation, to save a checkpoint (Ctrl-C again: at once, unsaved).")
+        said = "\nStopping after this generation, to save a checkpoint (Ctrl-C again: at once, unsaved)."
+        self._console.print(said, highlight=False, soft_wrap=True)
 
 
 def _any_rank(flag: bool, device: torch.device) -> bool:

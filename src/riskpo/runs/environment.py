@@ -13,6 +13,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from riskpo.atomic import read_json, write_json
+
+_ENGINE = ("torch", "transformers", "trl")
 PACKAGES = ("torch", "transformers", "trl", "accelerate", "datasets", "peft", "numpy", "vllm")
 
 
@@ -29,6 +32,29 @@ def describe_environment() -> dict[str, Any]:
         "command": shlex.join(["riskpo", *without_secrets(sys.argv[1:])]),
         "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
+
+
+def record_resume(path: Path, now: dict[str, Any]) -> str | None:
+    """Adds the environment of a resume to a run's environment.json where it is not that of the part before.
+
+    The first entry stays at the top, where it always was; the others are listed under `resumed`.
+
+    Args:
+        path: of environment.json.
+        now: what `describe_environment` says.
+
+    Returns:
+        A line that says what has changed, or None.
+    """
+    kept = read_json(path)
+    before = (kept.get("resumed") or [kept])[-1]
+    old, new = ({"riskpo": part["riskpo"], "commit": part["commit"], **part["packages"]} for part in (before, now))
+    names = ("riskpo", "commit", *_ENGINE)
+    changed = [f"{name} {old.get(name)} -> {new.get(name)}" for name in names if old.get(name) != new.get(name)]
+    if not changed:
+        return None
+    write_json(path, {**kept, "resumed": [*kept.get("resumed", []), now]})
+    return f"resumed with other versions, so perhaps not with the same numbers: {', '.join(changed)}."
 
 
 def is_secret(option: str) -> bool:

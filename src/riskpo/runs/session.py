@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,15 @@ import yaml
 from rich.console import Console
 
 from riskpo.atomic import read_json, write_json, write_text
-from riskpo.engines.trl_state import check_save_steps
 from riskpo.errors import ConfigError, DataError, ResumeError, unknown_name
 from riskpo.models.registry import resolve_model
 from riskpo.rewards.match import exact_match, numeric_match
+from riskpo.rewards.trial import try_reward
 from riskpo.runs.arguments import Plan
-from riskpo.runs.environment import describe_environment, is_secret
-from riskpo.runs.folder import check_free, last_checkpoint, reserve
+from riskpo.runs.data import check_gold, check_same_data, keep_data
+from riskpo.runs.environment import describe_environment, is_secret, record_resume
+from riskpo.runs.folder import check_free, discard, last_checkpoint, reserve
+from riskpo.runs.ranges import check_evaluation, check_ranges, check_saving
 from riskpo.tasks.checks import check_train_set
 from riskpo.tasks.files import is_local, load_rows
 from riskpo.tasks.registry import get_task
@@ -30,34 +32,72 @@ REWARDS: dict[str, Callable[..., Any]] = {"exact": exact_match, "numeric": numer
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a run trains on, checked."""
+    """What a run trains on, checked.
+
+    Args:
+        train: the training set; None: on the hub, loaded later.
+        held_out: rows to evaluate on.
+        reward: the reward function.
+        notes: lines to say before the run starts.
+        checked, unchecked: what of data, reward and model was looked at, and what could not be, in words.
+    """
 
     train: Any
     held_out: list[dict[str, Any]]
     reward: Callable[..., Any]
+    notes: tuple[str, ...] = ()
+    checked: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
 
 
 def check(plan: Plan) -> Inputs:
     """Loads and checks everything that can be had without touching the disk or the network.
 
     Raises:
-        ConfigError, DataError, RunExistsError: what is wrong, and what to do.
+        ConfigError, DataError, RewardError, ResumeError, RunExistsError: what is wrong, and what to do.
     """
     if plan.explicit_dir is not None and plan.checkpoint is None:
         check_free(plan.explicit_dir)
     if plan.model.model_name_or_path is None:
         raise ConfigError("no model: set --model_name_or_path to a local folder, a hub id, or builtin:NAME.")
     resolve_model(plan.model.model_name_or_path, build=False)
-    _check_saving(plan)
-    _check_evaluation(plan)
+    check_ranges(plan)
+    check_saving(plan)
+    check_evaluation(plan)
     train, held_out, reward = _data(plan)
-    if train is not None:
-        training = plan.training
-        columns = ["answer"] if plan.run.reward in REWARDS else []
-        check_train_set(
-            train, training.prompts_per_generation, training.step_in_words, training.allow_duplicate_prompts, columns
-        )
-    return Inputs(train, held_out, reward)
+    unloaded = "whether the model loads and fits"
+    if train is None:
+        return Inputs(train, held_out, reward, unchecked=("the hub data set", "the reward on it", unloaded))
+    notes = _check_train(plan, train)
+    if not plan.training.check_rewards or not _try_reward(reward, train):
+        return Inputs(train, held_out, reward, notes, ("training set",), ("the reward", unloaded))
+    return Inputs(train, held_out, reward, notes, ("training set", "the reward on its first rows"), (unloaded,))
+
+
+def _check_train(plan: Plan, train: Any) -> tuple[str, ...]:
+    """Checks the training set, whether it was a file or came from the hub. Returns lines to say."""
+    training = plan.training
+    columns = ["answer"] if plan.run.reward in REWARDS else []
+    check_train_set(
+        train, training.prompts_per_generation, training.step_in_words, training.allow_duplicate_prompts, columns
+    )
+    if plan.checkpoint is not None and plan.explicit_dir is not None:
+        check_same_data(plan.explicit_dir, train)
+    note = check_gold(train["answer"][:], plan.run.reward) if columns else None
+    return () if note is None else (note,)
+
+
+def _try_reward(reward: Callable[..., Any], train: Any) -> bool:
+    """Calls the reward function on the first two rows; False where it is a model, which the trainer has to call."""
+    import torch
+    from transformers import TrainerState
+
+    if isinstance(reward, torch.nn.Module):
+        return False
+    rows = [train[index] for index in range(min(2, len(train)))]
+    nothing: Callable[..., None] = lambda *_, **__: None  # noqa: E731
+    try_reward(reward, rows, trainer_state=TrainerState(), log_extra=nothing, log_metric=nothing)
+    return True
 
 
 def execute(plan: Plan, inputs: Inputs, console: Console) -> int:
@@ -65,10 +105,13 @@ def execute(plan: Plan, inputs: Inputs, console: Console) -> int:
     from accelerate import PartialState
     from accelerate.utils import broadcast_object_list
 
+    from riskpo.runs.callbacks import Begun
+
     state = PartialState()
     if not state.is_main_process:
         console.quiet = True
     folder = [plan.explicit_dir]
+    existed = plan.explicit_dir is not None and plan.explicit_dir.exists()
     if plan.checkpoint is None:
         if state.is_main_process:
             folder = [reserve(plan.explicit_dir, Path(plan.run.runs_dir), plan.name)]
@@ -77,20 +120,36 @@ def execute(plan: Plan, inputs: Inputs, console: Console) -> int:
     run_dir = folder[0]
     plan.training.output_dir = str(run_dir)
     plan.training.disable_tqdm = True
-    if state.is_main_process:
-        write_text(run_dir / "config.yaml", yaml.safe_dump(kept_settings(plan, inputs), sort_keys=False))
-        write_json(run_dir / "arguments.json", {**plan.training.to_dict(), **vars(plan.run)})
-        if plan.checkpoint is None:
-            write_json(run_dir / "environment.json", describe_environment())
-    if plan.run.threads:
-        import torch
-
-        torch.set_num_threads(plan.run.threads)
-    console.print(f"[bold]{plan.name}[/bold]: writing to {run_dir}", highlight=False, soft_wrap=True)
+    begun = Begun()
+    status = None
     try:
-        return _train(plan, inputs, run_dir, console)
+        notes = [*plan.notes, *inputs.notes]
+        if state.is_main_process:
+            notes += _write_beginning(plan, inputs, run_dir)
+        if plan.run.threads:
+            import torch
+
+            torch.set_num_threads(plan.run.threads)
+        console.print(f"[bold]{plan.name}[/bold]: writing to {run_dir}", highlight=False, soft_wrap=True)
+        _say_notes(notes, console)
+        status = _train(plan, inputs, run_dir, console, begun)
+        return status
     finally:
+        if status != 0 and not begun.happened and plan.checkpoint is None and state.is_main_process:
+            discard(run_dir, keep=existed)
         state.destroy_process_group()
+
+
+def _write_beginning(plan: Plan, inputs: Inputs, run_dir: Path) -> list[str]:
+    """Writes what a run's folder says of its beginning. Returns lines to say."""
+    write_text(run_dir / "config.yaml", yaml.safe_dump(kept_settings(plan, inputs), sort_keys=False))
+    write_json(run_dir / "arguments.json", {**plan.training.to_dict(), **vars(plan.run)})
+    environment, path = describe_environment(), run_dir / "environment.json"
+    if plan.checkpoint is None or not path.is_file():
+        write_json(path, environment)
+        return []
+    changed = record_resume(path, environment)
+    return [] if changed is None else [changed]
 
 
 def kept_settings(plan: Plan, inputs: Inputs) -> dict[str, Any]:
@@ -101,39 +160,11 @@ def kept_settings(plan: Plan, inputs: Inputs) -> dict[str, Any]:
     return settings
 
 
-def _train(plan: Plan, inputs: Inputs, run_dir: Path, console: Console) -> int:
-    from transformers import PrinterCallback, ProgressCallback
-    from trl import get_peft_config, get_quantization_config
+def _train(plan: Plan, inputs: Inputs, run_dir: Path, console: Console, begun: Any) -> int:
+    from riskpo.runs.callbacks import EvaluateAt, GentleStop, LiveLine, MetricsLog
 
-    from riskpo.engines.trl import RiskPOTrainer
-    from riskpo.runs.callbacks import CompletionsLog, EvaluateAt, GentleStop, LiveLine, MetricsLog
-
-    model = str(resolve_model(str(plan.model.model_name_or_path), build=True, console=console))
-    train = inputs.train if inputs.train is not None else _hub_data(plan)
-    plan.training.model_init_kwargs = {
-        "revision": plan.model.model_revision,
-        "attn_implementation": plan.model.attn_implementation,
-        "dtype": plan.model.dtype,
-        **(plan.training.model_init_kwargs or {}),
-    }
     stop, live = GentleStop(console), LiveLine(console)
-    try:
-        trainer = RiskPOTrainer(
-            model=model,
-            reward_funcs=inputs.reward,
-            args=plan.training,
-            train_dataset=train,
-            quantization_config=get_quantization_config(plan.model),
-            peft_config=get_peft_config(plan.model),
-            callbacks=[MetricsLog(run_dir / "metrics.jsonl"), live, stop],
-        )
-    except OSError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ConfigError(f"the model {plan.model.model_name_or_path} could not be loaded: {reason}") from error
-    for callback in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(callback)
-    if plan.run.completions_every and not plan.training.log_completions:
-        trainer.add_callback(CompletionsLog(trainer, run_dir / "completions", plan.run.completions_every))
+    trainer = _trainer(plan, inputs, run_dir, console, [MetricsLog(run_dir / "metrics.jsonl"), live, stop, begun])
     before = _evaluate(trainer, inputs, plan, run_dir / "eval" / "before.json", console)
     if plan.run.eval_at:
 
@@ -145,22 +176,66 @@ def _train(plan: Plan, inputs: Inputs, run_dir: Path, console: Console) -> int:
         trainer.train(resume_from_checkpoint=None if plan.checkpoint is None else str(plan.checkpoint))
     except KeyboardInterrupt:
         live.close()
-        console.print(f"Stopped at once. {_how_to_resume(run_dir)}", highlight=False, soft_wrap=True)
-        return 130
+        return _say_stopped("Stopped at once.", run_dir, console)
     finally:
         live.close()
         stop.restore()
     if stop.stopped:
-        said = f"Stopped and saved at step {trainer.state.global_step}. {_how_to_resume(run_dir)}"
-        console.print(said, highlight=False, soft_wrap=True)
-        return 130
-    trainer.save_model(str(run_dir / "model"))
-    after = _evaluate(trainer, inputs, plan, run_dir / "eval" / "after.json", console)
+        return _say_stopped(f"Stopped and saved at step {trainer.state.global_step}.", run_dir, console)
+    try:
+        trainer.save_model(str(run_dir / "model"))
+        after = _evaluate(trainer, inputs, plan, run_dir / "eval" / "after.json", console)
+    except KeyboardInterrupt:
+        return _say_stopped("Stopped after training, before its end was evaluated.", run_dir, console)
     if trainer.is_world_process_zero():
         from riskpo.reports.summary import summarise
 
         summarise(run_dir, plan, trainer.state.global_step, before, after, console)
     return 0
+
+
+def _trainer(plan: Plan, inputs: Inputs, run_dir: Path, console: Console, callbacks: list[Any]) -> Any:
+    """The trainer with its model and data; what a hub data set could not be asked before is checked here."""
+    from accelerate import PartialState
+    from transformers import PrinterCallback, ProgressCallback
+    from trl import get_peft_config, get_quantization_config
+
+    from riskpo.engines.trl import RiskPOTrainer
+    from riskpo.runs.callbacks import CompletionsLog
+
+    model = str(resolve_model(str(plan.model.model_name_or_path), build=True, console=console))
+    train = inputs.train
+    if train is None:
+        train = _hub_data(plan)
+        _say_notes(_check_train(plan, train), console)
+    if plan.checkpoint is None and PartialState().is_main_process:
+        keep_data(run_dir, train)
+    plan.training.model_init_kwargs = {
+        "revision": plan.model.model_revision,
+        "attn_implementation": plan.model.attn_implementation,
+        "dtype": plan.model.dtype,
+        **(plan.training.model_init_kwargs or {}),
+    }
+    try:
+        trainer = RiskPOTrainer(
+            model=model,
+            reward_funcs=inputs.reward,
+            args=plan.training,
+            train_dataset=train,
+            quantization_config=get_quantization_config(plan.model),
+            peft_config=get_peft_config(plan.model),
+            callbacks=callbacks,
+        )
+    except OSError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(f"the model {plan.model.model_name_or_path} could not be loaded: {reason}") from error
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(callback)
+    if not plan.training.push_to_hub:  # TRL's card names no base model for a local one, and the folder says it all
+        trainer.create_model_card = lambda *_, **__: None
+    if plan.run.completions_every and not plan.training.log_completions:
+        trainer.add_callback(CompletionsLog(trainer, run_dir / "completions", plan.run.completions_every))
+    return trainer
 
 
 def _evaluate(trainer: Any, inputs: Inputs, plan: Plan, path: Path, console: Console) -> dict[str, Any] | None:
@@ -197,32 +272,6 @@ def _evaluate(trainer: Any, inputs: Inputs, plan: Plan, path: Path, console: Con
     trainer.accelerator.wait_for_everyone()
     values: dict[str, Any] = read_json(path)
     return values
-
-
-def _check_saving(plan: Plan) -> None:
-    training = plan.training
-    if training.save_only_model:
-        raise ConfigError("save_only_model leaves out optimizer and random states: such a run could not be resumed.")
-    if training.save_strategy == "steps" and training.save_steps >= 1:
-        check_save_steps(training, int(training.save_steps))
-
-
-def _check_evaluation(plan: Plan) -> None:
-    run = plan.run
-    if run.eval_prompts < 0 or run.eval_samples < 1 or run.eval_batch_size < 1:
-        raise ConfigError("--eval_prompts must be >= 0, --eval_samples and --eval_batch_size >= 1.")
-    if run.eval_prompts and (plan.training.fsdp or plan.training.deepspeed):
-        raise ConfigError("--eval_prompts samples on one process, which a sharded model does not allow: set it to 0.")
-    if run.eval_split == "train":
-        raise ConfigError("--eval_split train would evaluate on what is trained on: choose another split of the task.")
-    if run.eval_at and not run.eval_prompts:
-        raise ConfigError("--eval_at needs --eval_prompts: there is nothing to evaluate on.")
-    if any(step < 1 for step in run.eval_at):
-        raise ConfigError(f"--eval_at names steps from 1 on, got {run.eval_at}.")
-    if run.eval_prompts and run.task is None:
-        raise ConfigError("--eval_prompts needs a built-in --task: own data has no held-out split.")
-    if run.eval_prompts and (not run.eval_ks or not all(1 <= k <= run.eval_samples for k in run.eval_ks)):
-        raise ConfigError(f"--eval_ks {run.eval_ks} must lie between 1 and --eval_samples {run.eval_samples}.")
 
 
 def _data(plan: Plan) -> tuple[Any, list[dict[str, Any]], Callable[..., Any]]:
@@ -292,3 +341,14 @@ def _how_to_resume(run_dir: Path) -> str:
     except ResumeError:
         return "No checkpoint was saved yet: the run has to start anew."
     return f"Resume with: riskpo train --resume {run_dir}"
+
+
+def _say_stopped(what: str, run_dir: Path, console: Console) -> int:
+    """Says how to go on, and returns the exit status of a stopped run."""
+    console.print(f"{what} {_how_to_resume(run_dir)}", highlight=False, soft_wrap=True)
+    return 130
+
+
+def _say_notes(notes: Iterable[str], console: Console) -> None:
+    for note in notes:
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)

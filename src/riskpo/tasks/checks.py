@@ -8,6 +8,9 @@ from typing import Any
 
 from riskpo.errors import DataError
 
+# What a prompt can be.
+KINDS = ("text", "conversation")
+
 
 def check_columns(given: Iterable[str], needed: Iterable[str], what: str) -> None:
     """Raises DataError when a needed column is missing."""
@@ -18,23 +21,30 @@ def check_columns(given: Iterable[str], needed: Iterable[str], what: str) -> Non
 
 
 def check_prompts(prompts: Iterable[Any], allow_duplicates: bool) -> None:
-    """Every prompt says something, and none repeats unless that is allowed.
+    """Every prompt is a text or a conversation that says something, and none repeats unless that is allowed.
 
     Args:
         prompts: texts, or conversations (lists of messages with `content`).
         allow_duplicates: whether equal prompts are accepted.
 
     Raises:
-        DataError: naming the first rows at fault.
+        DataError: naming the first rows at fault, counted from 1.
     """
-    empty, repeated = [], []
+    strange, empty, repeated = [], [], []
     first_row: dict[int, int] = {}
-    for row, prompt in enumerate(prompts):
-        if not _says_something(prompt):
+    for row, prompt in enumerate(prompts, 1):
+        if kind_of(prompt) not in KINDS:
+            strange.append(row)
+        elif not _says_something(prompt):
             empty.append(row)
         key = hash(prompt if isinstance(prompt, str) else json.dumps(prompt, sort_keys=True, default=str))
         if first_row.setdefault(key, row) != row:
             repeated.append((first_row[key], row))
+    if strange:
+        raise DataError(
+            f"{len(strange)} prompts are neither a text nor a conversation, a list of messages (rows "
+            f"{_some(strange)}): mend or remove these rows."
+        )
     if empty:
         raise DataError(f"{len(empty)} prompts are empty (rows {_some(empty)}): remove these rows.")
     if repeated and not allow_duplicates:
@@ -69,11 +79,20 @@ def check_train_set(dataset: Any, needed: int, how: str, allow_duplicates: bool,
     check_prompts(dataset["prompt"][:], allow_duplicates or has_images)
 
 
+def kind_of(prompt: Any) -> str:
+    """`text`, `conversation` (a list of messages), or the name of any other type."""
+    if isinstance(prompt, str):
+        return KINDS[0]
+    if isinstance(prompt, (list, tuple)) and all(isinstance(message, dict) for message in prompt):
+        return KINDS[1]
+    return "null" if prompt is None else type(prompt).__name__
+
+
 def _says_something(prompt: Any) -> bool:
     if isinstance(prompt, str):
         return bool(prompt.strip())
     if isinstance(prompt, (list, tuple)):
-        contents = (message.get("content") for message in prompt if isinstance(message, dict))
+        contents = (message.get("content") for message in prompt)
         return any(content.strip() if isinstance(content, str) else content for content in contents)
     return False
 

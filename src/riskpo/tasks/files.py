@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from riskpo.errors import DataError
+from riskpo.tasks.checks import KINDS, kind_of
 
 _LOADERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 
@@ -58,7 +59,8 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
     """The rows as they stand: the loader would turn an answer like "2020-01-01" into a date, and name no line."""
     import gzip
 
-    rows = []
+    rows: list[dict[str, Any]] = []
+    first: tuple[str, int] | None = None  # kind and line of the first prompt
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, 1):
@@ -70,6 +72,16 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
                 raise DataError(f"{path}, line {number}: not JSON ({error}).") from error
             if not isinstance(row, dict):
                 raise DataError(f"{path}, line {number}: expected an object, got {type(row).__name__}.")
+            if "prompt" in row:
+                kind = kind_of(row["prompt"])
+                first = first or (kind, number)
+                if kind not in KINDS:
+                    raise DataError(f"{path}, line {number}: the prompt is neither a text nor a conversation: {kind}.")
+                if kind != first[0]:
+                    raise DataError(
+                        f"{path}, line {number}: the prompt is a {kind}, that of line {first[1]} a {first[0]}: all "
+                        "must be of one kind."
+                    )
             rows.append(row)
     if not rows:
         raise DataError(f"the data file {path} holds no rows.")
