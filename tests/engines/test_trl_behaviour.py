@@ -48,6 +48,7 @@ def test_covariances_cost_nothing_where_old_logps_are_there(tiny_model: str, pro
 def test_covariances_are_absent_with_a_word_otherwise(
     tiny_model: str, prompts: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("WARNING", logger="riskpo.engines.trl.hints")  # the command line silences it
     trainer = make_trainer(tiny_model, make_config(tmp_path, log_covariances=False, max_steps=1), prompts)
     trainer.train()
     assert not risk_keys(step_logs(trainer)[0]) & COVARIANCES

@@ -114,14 +114,6 @@ def test_nothing_could_be_scored(tiny_model: str, prompts: Dataset, tmp_path: Pa
         make_trainer(tiny_model, make_config(tmp_path), prompts, none).train()
 
 
-def test_covariances_that_are_not_logged_are_mentioned(
-    tiny_model: str, prompts: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.WARNING):
-        make_trainer(tiny_model, make_config(tmp_path, max_steps=1, log_covariances=False), prompts).train()
-    assert caplog.text.count("risk/cov_logp_* are not logged") == 1
-
-
 def test_left_over_prompts_are_mentioned(
     tiny_model: str, prompts: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
