@@ -40,20 +40,6 @@ from riskpo.risk.difficulty import PassRates
 from riskpo.risk.peers import PEERS
 from riskpo.runs.environment import describe_environment
 
-ON_THE_PAGE = (
-    "paper: random, anchor",
-    "random, batch",
-    "random, loo",
-    "exact, anchor",
-    "exact, loo",
-    "exact, loo, sorted by p",
-    "prompt-mvar",
-    "grpo",
-    "dr_grpo",
-    "rs_grpo",
-    "pkpo",
-    "maxrl",
-)
 PATH = Path(__file__).parent / "results" / "variance.json"
 PROMPTS, RESPONSES, BUNDLE = 40, 8, 5
 DISTRIBUTIONS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
@@ -310,10 +296,11 @@ def table(content: Mapping[str, Any]) -> str:
     """The table of docs/method.md: medians, and 5-95 % ranges over draws of p."""
     tables = {name: found for name, found in content["tables"].items() if not name.startswith("Uniform")}
     lines = [f"| estimator | {' | '.join(tables)} |", "|---" * (len(tables) + 1) + "|"]
-    for name in ON_THE_PAGE:
+    for name in ESTIMATORS:
         ratios = [found[name]["snr2_by_paper"] for found in tables.values()]
         cells = [f"{ratio['median']:.2f} ({ratio['p5']:.2f}-{ratio['p95']:.2f})" for ratio in ratios]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        few = " (10 draws)" if name in content["setting"]["looped"] else ""
+        lines.append(f"| {name}{few} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

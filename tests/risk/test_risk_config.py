@@ -147,3 +147,49 @@ def test_values_out_of_range(options, message):
     with pytest.raises(ConfigError) as error:
         RiskConfig(**options)
     assert message in str(error.value)
+
+
+# --- options that would have no effect ---
+
+
+@pytest.mark.parametrize(
+    ("preset", "options", "message"),
+    [
+        ("paper", {"num_pairings": 4}, "`num_pairings` is read with pairing='average' only"),
+        ("paper", {"approximation_error": 0.1}, "pairing='approximate' only"),
+        ("paper", {"adaptive_lr": 0.1}, "`adaptive_slope` only"),
+        ("paper", {"difficulty_decay": 0.1}, "composition 'sorted' or 'stratified' only"),
+        ("paper", {"scale_floor": 0.2}, "scale 'batch' only"),
+        ("prompt-mvar", {"k": 3}, "inner='pass_at_k' only"),
+        ("prompt-mvar", {"inner_share": 0.3}, "inner='upper_tail' only"),
+        ("prompt-mvar", {"entropic_beta": 3.0}, "inner='entropic' only"),
+        ("paper", {"estimator": "grpo", "bundle_size": 4}, "estimator 'grpo' does not read bundle_size"),
+        ("sorted", {"estimator": "grpo"}, "preset 'sorted' is of estimator 'riskpo', but estimator='grpo' was given"),
+        ("two-level", {"estimator": "riskpo"}, "preset 'two-level' is of estimator 'two_level'"),
+    ],
+)
+def test_options_without_effect_are_refused(preset, options, message):
+    with pytest.raises(ConfigError) as error:
+        RiskConfig.from_preset(preset, options)
+    assert message in str(error.value)
+
+
+def test_options_that_have_an_effect_are_not():
+    RiskConfig.from_preset("two-level", {"k": 3})
+    RiskConfig.from_preset("sorted", {"difficulty_decay": 0.1})
+    RiskConfig.from_preset("paper", {"estimator": "rs_grpo", "entropic_beta": 3.0})
+    RiskConfig.from_preset("prompt-mvar", {"schedule": {"inner": {0: "pass_at_k", 0.5: "mean"}}, "k": 3})
+
+
+def test_another_estimator_starts_from_its_own_defaults():
+    two_level = RiskConfig.from_preset("paper", {"estimator": "two_level"})
+    assert (two_level.bundle_size, two_level.baseline, two_level.inner) == (1, "loo", "mean")
+    assert RiskConfig.from_preset("paper", {"estimator": "released_easy"}).risk_high == 0.9
+
+
+@pytest.mark.parametrize(
+    "options", [{"reward_range": 5}, {"reward_range": ("a", "b")}, {"reward_range": None}, {"spectrum_levels": "abc"}]
+)
+def test_values_of_the_wrong_type(options):
+    with pytest.raises(ConfigError, match="must be a list of numbers"):
+        RiskConfig(**options)

@@ -32,7 +32,9 @@ def test_every_metric_by_hand():
             "risk/score_std": 0.5,
             "risk/q_low": 2.5,
             "risk/q_high": 4.0,
-            "risk/mean_slope": 0.5 * (2.25 - 1) + 0.5 * 1,  # A(3) - A(2) and A(4) - A(3)
+            # Partners of prompt 0 score 2 twice, of prompts 1 and 2 they score 2 and 1, of 3 and 4 they score 3 and 2;
+            # A(2) - A(1) = 1.5, A(3) - A(2) = 1.25, A(4) - A(3) = 1.
+            "risk/mean_slope": (2 * 1.25 + 2 * (1.25 + 1.5) + 2 * (1.0 + 1.25)) / 10,
             "risk/frac_zero_advantage": 0.0,
             "risk/frac_uniform_prompts_all_wrong": 2 / 5,
             "risk/frac_uniform_prompts_all_right": 2 / 5,
@@ -117,3 +119,26 @@ def test_score_metrics_do_not_depend_on_the_pairing_here(pairing):
     metrics = step_metrics(FIVE, {"pairing": pairing})
     assert metrics["risk/score_std"] == pytest.approx(0.5)
     assert metrics["risk/mvar"] == pytest.approx(2.1)
+
+
+@pytest.mark.parametrize("chance", [0.15, 0.6, 0.9])
+@pytest.mark.parametrize(
+    ("preset", "options"),
+    [
+        ("paper", {}),
+        ("exact", {}),
+        ("prompt-mvar", {}),
+        ("prompt-mvar", {"inner": "pass_at_k", "k": 3, "measure": "mean"}),
+        ("prompt-mvar", {"inner": "entropic"}),
+    ],
+)
+def test_mean_slope_is_what_multiplies_the_gradient_of_the_accuracy(preset, options, chance):
+    """Prompts of one difficulty p, quantiles of another step: sum A (r - p) over sum p (1 - p), against the metric."""
+    generator = torch.Generator().manual_seed(0)
+    config = RiskConfig.from_preset(preset, {"baseline": "loo", **options})
+    past_PG = (torch.rand(200, 8, generator=generator) < 0.5).double()
+    state = risk_advantages(past_PG, config, RiskState(), generator).state
+    rewards_PG = (torch.rand(20_000, 8, generator=generator) < chance).double()
+    step = risk_advantages(rewards_PG, config, state, generator)
+    multiplier = float((step.advantages_PG * (rewards_PG - chance)).mean()) / (chance * (1 - chance))
+    assert step.metrics["risk/mean_slope"] == pytest.approx(multiplier, abs=0.03)

@@ -149,8 +149,13 @@ def test_an_unreachable_target_ends_at_the_end_of_the_range():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"adaptive_slope": 0.5, "measure": "mean"}, "moves risk_high, which measure='mean' does not have"),
+        ({"adaptive_slope": 0.5, "measure": "mean"}, "that of measure='mean' does not"),
+        ({"adaptive_slope": 0.5, "measure": "upper_tail"}, "that of measure='upper_tail' does not"),  # it falls
+        ({"adaptive_slope": 0.5, "measure": "rvar"}, "that of measure='rvar' does not"),
         ({"adaptive_slope": 0.5, "schedule": {"risk_high": {0: 0.8}}}, "exclude each other"),
+        ({"adaptive_slope": 0.5, "schedule": {"risk_low": {0: 0.1, 1: 0.7}}}, "exclude each other"),
+        ({"schedule": {"k": {0: 4}}}, "`schedule`: estimator 'riskpo' does not read k"),
+        ({"estimator": "rs_grpo", "schedule": {"tail_weight": {0: 0.5}}}, "'rs_grpo' does not read tail_weight"),
         ({"adaptive_slope": 0.0}, "`adaptive_slope` must be a finite number > 0"),
         ({"adaptive_lr": -1.0}, "`adaptive_lr` must be a finite number > 0"),
     ],
@@ -158,6 +163,22 @@ def test_an_unreachable_target_ends_at_the_end_of_the_range():
 def test_adaptive_errors(options, message):
     with pytest.raises(ConfigError, match=message):
         RiskConfig(**options)
+
+
+def test_a_drifting_parameter_of_the_inner_objective_leaves_the_tracking_alone():
+    drifting = {"inner": "entropic", "schedule": {"entropic_beta": {0: 1.0, 1: 3.0}}}
+    config, state = RiskConfig.from_preset("prompt-mvar", drifting), RiskState()
+    rewards_PG = (torch.rand(20, 8, generator=generator()) < torch.rand(20, 1, generator=generator(1))).double()
+    first = risk_advantages(rewards_PG, config, state, generator(), progress=0.1).state
+    second = risk_advantages(rewards_PG, config, first, generator(), progress=0.2)
+    used = (second.metrics["risk/q_low"], second.metrics["risk/q_high"])
+    assert used == first.quantiles_L, "of the step before, not of this step's own scores"
+
+
+def test_the_largest_k_of_a_schedule_is_the_one_that_is_named():
+    config = RiskConfig.from_preset("paper", {"estimator": "pkpo", "schedule": {"k": {0: 9, 1: 2}}})
+    with pytest.raises(ConfigError, match="at least 9 responses per prompt are needed by estimator 'pkpo' with k=9"):
+        config.check_step(10, 4)
 
 
 def test_peers_anneal_their_k():

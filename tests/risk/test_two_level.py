@@ -36,8 +36,8 @@ def test_prompt_mvar_by_hand():
     # Pass rates .25 and .5: P(u < .3) = .5, P(u < .6) = 1, and gamma = .02 * 1 prompt * range 1.
     assert step.state.quantiles_L == pytest.approx((0.3 + 0.02 * (0.2 - 0.5), 0.6 + 0.02 * (0.8 - 1.0)))
     assert step.metrics["risk/score_mean"] == pytest.approx(0.375)
-    # One right response more: 4 (A(.5) - A(.25)) = 1.1 and 4 (A(.75) - A(.5)) = .4, half of the prompts each.
-    assert step.metrics["risk/mean_slope"] == pytest.approx(0.75)
+    # The mean weight of the eight responses.
+    assert step.metrics["risk/mean_slope"] == pytest.approx((1.5 + 3 * 1.1 + 2 * 1.1 + 2 * 0.4) / 8)
 
 
 def test_baselines_by_hand():

@@ -12,7 +12,7 @@ from riskpo.errors import ConfigError, RewardError
 from riskpo.risk.bundles import ApproximatePairing, ExactPairing, Groups, Pairing, RandomPairings, compose
 from riskpo.risk.config import RiskConfig
 from riskpo.risk.difficulty import order_prompts
-from riskpo.risk.metrics import mean_slope, risk_metrics
+from riskpo.risk.metrics import risk_metrics
 from riskpo.risk.peers import PEERS
 from riskpo.risk.quantiles import ScoreLaw
 from riskpo.risk.released import RELEASED, released_advantages
@@ -89,7 +89,7 @@ def risk_advantages(
 
     next_L = quantiles_L if first else now.tracker.update(quantiles_L, law)
     metrics = risk_metrics(rewards_PG, advantages_PG, law, quantiles_L, now)
-    slope = mean_slope(law, signal, now, rewards_PG.shape[1])
+    slope = units.mean_slope(signal, *now.reward_range)
     metrics["risk/mean_slope"] = slope
     level = now.adaptive_level
     if level is not None or config.schedule is not None:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -113,6 +113,13 @@ class Pairing(Protocol):
     def signals(self, signal: Signal) -> Tensor:
         """signals_PG: for each response the (mean) signal of its bundles' scores; NaN where unscorable."""
 
+    def mean_slope(self, signal: Signal, low: float, high: float) -> float:
+        """E[A(S + high) - A(S + low)] / (high - low) over the scores S of a response's partners in this step.
+
+        What a response gains when its reward goes from the lowest to the highest: the factor of the gradient of the
+        mean reward (docs/method.md, section 2).
+        """
+
 
 class RandomPairings:
     """Bundle j of a group takes response xi_i(j) of each prompt i, xi_i a random permutation (paper, eq. 7).
@@ -142,7 +149,8 @@ class RandomPairings:
             scorable_MB1 = (~unscorable_MBG).sum(-1, keepdim=True)
             slots_G = torch.arange(rewards_PG.shape[1])
             chosen_KMBG = chosen_KMBG.gather(-1, (slots_G % scorable_MB1).expand_as(chosen_KMBG))
-        self.scores_KMG = rewards_MBG.expand(chosen_KMBG.shape).gather(-1, chosen_KMBG).sum(2)
+        self._own_KMBG = rewards_MBG.expand(chosen_KMBG.shape).gather(-1, chosen_KMBG)
+        self.scores_KMG = self._own_KMBG.sum(2)
 
     def law(self) -> ScoreLaw:
         return ScoreLaw.of_samples(self.scores_KMG)
@@ -153,6 +161,10 @@ class RandomPairings:
         signals_KMBG = torch.empty_like(slots_KMBG).scatter_(-1, self._order_KMBG, slots_KMBG)
         signals_PG = collect(signals_KMBG.mean(0), self._groups, len(self._unscorable_PG))
         return signals_PG.masked_fill_(self._unscorable_PG, torch.nan)
+
+    def mean_slope(self, signal: Signal, low: float, high: float) -> float:
+        partners_MBG = self.scores_KMG[0, :, None, :] - self._own_KMBG[0]  # one pairing says enough
+        return float((signal(partners_MBG + high) - signal(partners_MBG + low)).mean()) / (high - low)
 
 
 class ExactPairing:
@@ -184,15 +196,22 @@ class ExactPairing:
 
         # Means and transforms may change places: one inverse transform gives the mean law of all groups.
         total_F: Tensor | float = 0.0
+        partners_F: Tensor | float = 0.0
         for part in self._parts:
             freq_MBF = self._transformed(groups.members_MB[part])
-            total_F = total_F + freq_MBF.prod(1).sum(0)
+            others_MBF = _leave_one_out(freq_MBF)
+            total_F = total_F + (freq_MBF[:, 0] * others_MBF[:, 0]).sum(0)
+            partners_F = partners_F + others_MBF.sum((0, 1))
             if len(self._parts) == 1:
-                self._only_part = freq_MBF
-        mean_F = total_F / torch.tensor(float(len(groups.members_MB)), dtype=rewards_PG.dtype)
-        probs_T = torch.threshold(torch.fft.irfft(mean_F, n=self._length)[: self._atoms], _ROUNDING, 0.0)
-        self._probs_T = probs_T / probs_T.sum()
+                self._only_part = others_MBF
+        self._probs_T = self._mean_law(total_F)
+        self._partner_probs_T = self._mean_law(partners_F)
         self._values_T = grid.scores(torch.arange(self._atoms, dtype=rewards_PG.dtype), bundle_size)
+
+    def _mean_law(self, total_F: Any) -> Tensor:
+        """probs_T of the mean of many laws, from the sum of their transforms; T also counts what no score reaches."""
+        probs_T = torch.threshold(torch.fft.irfft(total_F, n=self._length)[: self._atoms], _ROUNDING, 0.0)
+        return probs_T / probs_T.sum()
 
     @staticmethod
     def _placed(rewards_PG: Tensor, grid: Grid) -> list[tuple[Tensor, Tensor]]:
@@ -218,13 +237,19 @@ class ExactPairing:
         means = mean_of(signal_T)
         for part in self._parts:
             members_MB, own_MB = self._groups.members_MB[part], self._groups.own_MB[part]
-            freq_MBF = self._transformed(members_MB) if self._only_part is None else self._only_part
-            own_R, others_MBF = members_MB[own_MB], _leave_one_out(freq_MBF)
+            own_R, others_MBF = members_MB[own_MB], self._only_part
+            if others_MBF is None:
+                others_MBF = _leave_one_out(self._transformed(members_MB))
             # One row a prompt that its group owns: nearly always all of them, and a view is no copy.
             table_RS = means(others_MBF.flatten(0, 1) if own_MB.all() else others_MBF[own_MB])
             parts = [share_PG[own_R] * table_RS.gather(1, index_PG[own_R]) for index_PG, share_PG in self._places]
             signals_PG[own_R] = torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
         return signals_PG
+
+    def mean_slope(self, signal: Signal, low: float, high: float) -> float:
+        partners_T = self._values_T - self._grid.low  # the lowest score of one prompt fewer
+        rise_T = signal(partners_T + high) - signal(partners_T + low)
+        return float((self._partner_probs_T * rise_T).sum()) / (high - low)
 
     def _others(self, freq_RF: Tensor) -> Tensor:
         """others_RT: the law of the other prompts' score, from its transform."""

@@ -14,10 +14,11 @@ from riskpo.risk.bundles import Grid, splitting_grid
 from riskpo.risk.peers import PEERS
 from riskpo.risk.presets import ESTIMATOR_DEFAULTS, PRESETS
 from riskpo.risk.quantiles import QuantileTracker
+from riskpo.risk.released import RELEASED
 from riskpo.risk.schedules import SCHEDULABLE, AdaptiveLevel, Schedule, parse_schedule
 from riskpo.risk.spectrum import Spectrum
 
-RELEASED_NAMES = ("released_hard", "released_easy", "released_risk_seeking")
+RELEASED_NAMES = tuple(RELEASED)
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "estimator": ("riskpo", "two_level", *RELEASED_NAMES, *PEERS),
@@ -50,7 +51,10 @@ USES: dict[str, frozenset[str]] = {
 
 @dataclass(frozen=True)
 class RiskConfig:
-    """What turns rewards into advantages. The defaults are the paper's (preset `paper`).
+    """What turns rewards into advantages. The defaults are the paper's (preset `paper`), whatever the estimator.
+
+    `from_preset`, which engines and command line call, also applies an estimator's own defaults and refuses options
+    that would have no effect.
 
     Args:
         estimator: `riskpo` (risk over bundles of responses), `two_level` (an inner objective over a prompt's responses,
@@ -131,8 +135,11 @@ class RiskConfig:
     def __post_init__(self) -> None:
         for name in ("spectrum_levels", "spectrum_weights", "reward_range"):
             value = getattr(self, name)
-            if isinstance(value, Sequence):  # lists from YAML and the command line
-                object.__setattr__(self, name, tuple(float(item) for item in value))
+            if value is None and name != "reward_range":
+                continue
+            numbers = isinstance(value, Sequence) and not isinstance(value, str)
+            _require(self, name, numbers and all(type(item) in (int, float) for item in value), "a list of numbers")
+            object.__setattr__(self, name, tuple(float(item) for item in value))  # lists from YAML, the command line
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ConfigError(unknown_name(f"`{name}`", getattr(self, name), allowed))
@@ -176,10 +183,18 @@ class RiskConfig:
 
     def _check_changing(self) -> None:
         if self.adaptive_slope is not None:
-            if self.measure in ("mean", "cvar", "custom"):
-                raise ConfigError(f"`adaptive_slope` moves risk_high, which measure={self.measure!r} does not have.")
-            if any(option in ("risk_high", "measure") for option, _ in self.schedule or ()):
-                raise ConfigError("`adaptive_slope` and a `schedule` of risk_high or measure exclude each other.")
+            if self.measure != "mvar":
+                raise ConfigError(
+                    f"`adaptive_slope` widens the window of measure='mvar', whose slope then grows; that of measure="
+                    f"{self.measure!r} does not."
+                )
+            if any(option in ("risk_low", "risk_high", "measure") for option, _ in self.schedule or ()):
+                raise ConfigError(
+                    "`adaptive_slope` and a `schedule` of risk_low, risk_high or measure exclude each other."
+                )
+        for option, _ in self.schedule or ():
+            if option not in USES[self.estimator]:
+                raise ConfigError(f"`schedule`: estimator {self.estimator!r} does not read {option}.")
         # Every value that a schedule takes must be one that is allowed by itself; what lies between two allowed numbers
         # is allowed too, and so is risk_low < risk_high between two points where it holds.
         for progress in sorted({start for _, schedule in self.schedule or () for start, _ in schedule.points}):
@@ -201,10 +216,13 @@ class RiskConfig:
             if option not in options:
                 raise ConfigError(unknown_name("option", option, options))
         preset, named = PRESETS[name], overrides.get("estimator")
-        if named is not None and named != preset.get("estimator", "riskpo"):
-            # Another estimator than the preset's: what the preset says of its own does not apply.
-            uses = USES.get(str(named), frozenset())
-            preset = {key: value for key, value in preset.items() if key in uses} | ESTIMATOR_DEFAULTS.get(named, {})
+        if named in USES and named != preset.get("estimator", "riskpo"):
+            if name != "paper":
+                raise ConfigError(
+                    f"preset {name!r} is of estimator {preset.get('estimator', 'riskpo')!r}, but estimator={named!r} "
+                    "was given: leave out one of the two."
+                )
+            preset = ESTIMATOR_DEFAULTS.get(str(named), {})
         config = cls(**{**preset, **overrides})
         ignored = sorted(set(overrides) - USES[config.estimator])
         if ignored:
@@ -212,6 +230,9 @@ class RiskConfig:
                 f"estimator {config.estimator!r} does not read {', '.join(ignored)}: leave the option(s) out. It "
                 f"reads: {', '.join(sorted(USES[config.estimator]))}."
             )
+        for option, (condition, holds) in _CONDITIONS.items():
+            if option in overrides and not holds(config):
+                raise ConfigError(f"`{option}` is read with {condition} only: leave it out, or set that too.")
         return config
 
     def at(self, progress: float, risk_high: float | None = None) -> RiskConfig:
@@ -235,7 +256,7 @@ class RiskConfig:
             )
         needed = self.responses_needed
         if responses < needed:
-            why = "to compare any" if needed == 2 else f"by estimator {self.estimator!r} with k={self.k}"
+            why = "to compare any" if needed == 2 else f"by estimator {self.estimator!r} with k={self._largest_k}"
             raise ConfigError(f"at least {needed} responses per prompt are needed {why}, got {responses}.")
 
     @property
@@ -246,14 +267,20 @@ class RiskConfig:
     @property
     def responses_needed(self) -> int:
         """The least number of responses per prompt, at any time of the training."""
-        scheduled = dict(self.schedule or ())
-        largest = max(value for _, value in scheduled["k"].points) if "k" in scheduled else self.k
         if self.estimator in PEERS:
-            return PEERS[self.estimator].responses(dataclasses.replace(self, schedule=None, k=largest))
+            return PEERS[self.estimator].responses(dataclasses.replace(self, schedule=None, k=self._largest_k))
         if self.estimator != "two_level":
             return 2
-        inners = [value for _, value in scheduled["inner"].points] if "inner" in scheduled else [self.inner]
-        return max(2, largest) if "pass_at_k" in inners else 2
+        return max(2, self._largest_k) if "pass_at_k" in self._values_of("inner") else 2
+
+    @property
+    def _largest_k(self) -> int:
+        return int(max(self._values_of("k")))
+
+    def _values_of(self, option: str) -> list[Any]:
+        """All values that an option has at the points of its schedule; its own where it has none."""
+        schedule = dict(self.schedule or ()).get(option)
+        return [getattr(self, option)] if schedule is None else [value for _, value in schedule.points]
 
     @property
     def needs_difficulty(self) -> bool:
@@ -262,11 +289,13 @@ class RiskConfig:
 
     @property
     def tracked(self) -> str:
-        """What the tracked quantiles are of: they are of no use for anything else."""
+        """What the tracked quantiles are of: they are of no use for anything else.
+
+        Of the inner objective's parameters k alone: the others may drift on a schedule, and tracking follows them.
+        """
         inner = ""
         if self.estimator == "two_level":
-            parameter = {"entropic": self.entropic_beta, "pass_at_k": self.k, "upper_tail": self.inner_share}
-            inner = f" of {self.inner} {parameter.get(self.inner, '')}".rstrip()
+            inner = f" of {self.inner}" + (f" {self.k}" if self.inner == "pass_at_k" else "")
         return f"{len(self.spectrum.levels)} quantiles, {self.estimator}, bundles of {self.bundle_size}{inner}"
 
     @property
@@ -347,6 +376,25 @@ _NUMBERS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "positive_weight": ("a finite number >= 0", _not_negative),
     "adaptive_slope": ("a finite number > 0", _positive),
     "adaptive_lr": ("a finite number > 0", _positive),
+}
+
+
+# Options that are read only together with others: what that takes, and whether it holds.
+_CONDITIONS: dict[str, tuple[str, Callable[[RiskConfig], bool]]] = {
+    "num_pairings": ("pairing='average'", lambda config: config.pairing == "average"),
+    "approximation_error": ("pairing='approximate'", lambda config: config.pairing == "approximate"),
+    "difficulty_decay": ("composition 'sorted' or 'stratified'", lambda config: config.needs_difficulty),
+    "adaptive_lr": ("`adaptive_slope`", lambda config: config.adaptive_slope is not None),
+    "scale_floor": ("scale 'batch'", lambda config: config.scale == "batch"),
+    "inner_share": ("inner='upper_tail'", lambda config: "upper_tail" in config._values_of("inner")),
+    "entropic_beta": (
+        "inner='entropic'",
+        lambda config: config.estimator != "two_level" or "entropic" in config._values_of("inner"),
+    ),
+    "k": (
+        "inner='pass_at_k'",
+        lambda config: config.estimator != "two_level" or "pass_at_k" in config._values_of("inner"),
+    ),
 }
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -30,17 +28,6 @@ def risk_metrics(
         metrics |= _score_metrics(law, config)
         metrics |= {f"risk/{name}": q for name, q in zip(_quantile_names(config), quantiles_L.tolist(), strict=True)}
     return metrics
-
-
-def mean_slope(law: ScoreLaw, signal: Callable[[Tensor], Tensor], config: RiskConfig, responses: int) -> float:
-    """E[A(R + d) - A(R)] / d over the law of the scores: 1 for the mean objective, 0 where no score has a signal left.
-
-    d is what one response more makes of a score: the spacing of rewards for bundles of responses, a share 1/G of it for
-    prompts' means.
-    """
-    width = config.grid.spacing / (responses if config.estimator == "two_level" else 1)
-    rise_N = signal(law.values_N + width) - signal(law.values_N)
-    return float((law.probs_N * rise_N).sum()) / width
 
 
 def _score_metrics(law: ScoreLaw, config: RiskConfig) -> Metrics:

@@ -85,15 +85,15 @@ def _parse_points(option: str, points: Any) -> Schedule:
 class AdaptiveLevel:
     r"""The upper level that keeps the signal from going flat (the paper leaves adaptive levels open; derived here).
 
-    The mean slope of a step is lambda = E[A(R + d) - A(R)] / d over its scores R, d the spacing of rewards: by how much
-    the signal rewards one more right response; 1 for the mean objective. Where most scores tie (nearly all bundles at
-    0, say) F^-1(risk_high) can lie on the lowest atom, and lambda falls to 0: the window is degenerate. The level then
-    follows
+    The mean slope of a step is lambda = E[A(S + r_max) - A(S + r_min)] / (r_max - r_min) over the scores S of a
+    response's partners: the factor of the gradient of the mean reward, 1 for the mean objective. Where most scores tie
+    (nearly all bundles at 0, say) F^-1(risk_high) can lie on the lowest atom, and lambda falls to 0: the window is
+    degenerate. The level then follows
 
         risk_high <- clip(risk_high + lr (target - lambda), lowest, highest).
 
-    lambda does not fall when risk_high rises (the window widens upwards), so the fixed points are lambda = target, or
-    an end of the range where the target is out of reach.
+    For MVaR lambda does not fall when risk_high rises (the window widens upwards), so the fixed points are lambda =
+    target, or an end of the range where the target is out of reach. For other measures it can fall: they are refused.
 
     Args:
         target: the wanted mean slope, > 0.

@@ -122,6 +122,16 @@ class TwoLevelUnits:
         """The law of the scores of this step's groups."""
         return ScoreLaw.of_samples(self.scores_M)
 
+    def mean_slope(self, signal: Callable[[Tensor], Tensor], low: float, high: float) -> float:
+        """n E[A(U with r_j the highest reward) - A(U with r_j the lowest)] / (high - low) over this step's responses.
+
+        For 0/1 rewards the mean of the weights that multiply grad p: 1 where inner and outer measure are the mean.
+        """
+        ends_MBS2 = self._others_MB[:, :, None, None] + self._changed_PSS[self._groups.members_MB][..., [0, -1]]
+        rise_PS = collect(signal(ends_MBS2).diff(dim=-1).squeeze(-1), self._groups, len(self._counts_PS))
+        total = (self._counts_PS.sum(1, keepdim=True) * self._counts_PS * rise_PS.nan_to_num(0.0)).sum()
+        return float(total / self._counts_PS.sum()) / (high - low)
+
     def advantages(self, signal: Callable[[Tensor], Tensor], baseline: str) -> Tensor:
         """advantages_PG, baseline taken off; NaN where unscorable."""
         members, counts_PS = self._groups.members_MB, self._counts_PS
