@@ -1,13 +1,19 @@
 """`riskpo audit` end to end: the demo, files, JSON, figure, and inputs that it must refuse."""
 
+import argparse
 import json
 import subprocess
 import sys
 
 import pytest
+from datasets import Dataset
 
+from riskpo import RiskPOConfig
+from riskpo.atomic import write_json
 from riskpo.cli import main as cli
-from riskpo.risk.audit import default_names
+from riskpo.cli.audit import _estimators, add_parser
+from riskpo.risk.named import default_names
+from riskpo.rollouts.own import OwnRun, own_run
 from riskpo.rollouts.simulated import simulated_steps
 
 QUICK = ["--populations", "3", "--draws", "3"]
@@ -144,6 +150,9 @@ def test_a_hostile_file(capsys, tmp_path):
         (["a.jsonl", "--demo"], "give either files of rollouts or --demo"),
         (["nowhere.jsonl"], "nowhere.jsonl does not exist"),
         (["--demo", "--estimators", "sortd"], "Did you mean 'sorted'?"),
+        (["--demo", "--estimators", "exact,,"], "names separated by single commas, got 'exact,,'"),
+        (["--demo", "--estimators", ""], "names separated by single commas, got ''"),
+        (["--demo", "--estimators", "this run"], "'this run' is the estimator of a run: give its folder"),
         (["--demo", "--estimater", "sorted"], "unknown option '--estimater'. Did you mean '--estimators'?"),
         (["--demo", "--json", "/nowhere/a.json"], "--json /nowhere/a.json: that is a folder, or lies in none"),
         (["--demo", "--figure", "a.gif"], "name it *.png, *.pdf or *.svg"),
@@ -172,3 +181,96 @@ def test_rewards_outside_the_range_name_the_flag(capsys, tmp_path):
     status, out, _ = audit(capsys, path, "--reward_range", "-1", "1", "--estimators", "exact", *QUICK)
     assert status == 0
     assert "rewards from -1 to 1, declared -1 to 1" in out
+
+
+@pytest.mark.parametrize(
+    ("rewards", "found", "proposed"),
+    [
+        ([2.0, 2.0], "are all 2", ["0", "2"]),
+        ([-1.0, -1.0], "are all -1", ["-1", "1"]),
+        ([0.0, 1.2345678], "lie between 0 and 1.23457", ["0", "1.2345678"]),
+        ([0.0, 1.2345642], "lie between 0 and 1.23456", ["0", "1.2345642"]),  # 1.23456 would be too little
+    ],
+)
+def test_the_proposed_range_is_accepted(capsys, tmp_path, rewards, found, proposed):
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps({"prompt": str(n), "reward": r}) + "\n" for n in range(5) for r in rewards))
+    status, _, err = audit(capsys, path)
+    assert status == 2
+    assert f"the rewards {found}, outside" in err
+    assert err.split("--reward_range ")[-1].strip(".\n").split() == proposed
+    assert audit(capsys, path, "--reward_range", *proposed, "--estimators", "dr_grpo", *QUICK)[0] == 0
+
+
+# --- a run's folder ---
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    """A run with the arguments as `riskpo train` writes them, and rewards of 0 or 2."""
+    args = RiskPOConfig(
+        str(tmp_path), preset="sorted", bundle_size=2, reward_range=[0, 2], scale_rewards="batch",
+        schedule={"tail_weight": {0: 0.0, 1: 0.5}}, per_device_train_batch_size=40, num_generations=4, use_cpu=True,
+        bf16=False,
+    )  # fmt: skip
+    folder = tmp_path / "run"
+    (folder / "completions").mkdir(parents=True)
+    (folder / "config.yaml").write_text("preset: sorted\n")
+    write_json(folder / "arguments.json", args.to_dict())
+    for step in simulated_steps(0, steps=2, prompts=10, responses=4):
+        texts = [f"{name}/{place}" for name in step.prompt_ids for place in range(4)]
+        table = {
+            "step": [step.step] * 40,
+            "prompt": [text.split("/")[0] for text in texts],
+            "completion": texts,
+            "reward": (2.0 * step.rewards_PG).flatten().tolist(),
+            "advantage": [0.0] * 40,
+            "logprob": step.logps_PG.flatten().tolist(),
+        }
+        Dataset.from_dict(table).to_parquet(str(folder / "completions" / f"completions_{step.step:05d}.parquet"))
+    return folder, args.risk_config
+
+
+def test_a_runs_own_estimator(capsys, run_folder, tmp_path):
+    """Exactly its options, and its range; first, unless others are named."""
+    folder, config = run_folder
+    assert own_run(folder) == OwnRun(config, None)
+    status, out, _ = audit(capsys, folder, "--estimators", "exact,this run", "--json", tmp_path / "a.json", *QUICK)
+    assert status == 0
+    written = json.loads((tmp_path / "a.json").read_text())
+    assert list(written["estimators"]) == ["this run", "exact", "paper", "dr_grpo"]
+    assert written["settings"]["reward_range"] == [0.0, 2.0]
+    assert written["entropy_skipped"] is None
+    assert "declared 0 to 2" in out
+    assert audit(capsys, folder, "--estimators", "dr_grpo", "--json", tmp_path / "b.json", *QUICK)[0] == 0
+    assert "this run" not in json.loads((tmp_path / "b.json").read_text())["estimators"]
+
+
+def test_a_runs_estimator_is_audited_on_its_own_rewards_only(capsys, run_folder):
+    folder, _ = run_folder
+    status, _, err = audit(capsys, folder, "--reward_range", "0", "3")
+    assert status == 2
+    assert "--reward_range 0 3: the run declared 0 2. Leave the flag out" in err
+    arguments = json.loads((folder / "arguments.json").read_text())
+    write_json(folder / "arguments.json", arguments | {"reward_weights": [2.0]})
+    status, _, err = audit(capsys, folder)
+    assert status == 2
+    assert "the run weighed its rewards by 2: give each column and weight as --reward NAME=WEIGHT" in err
+    write_json(folder / "arguments.json", arguments | {"bundle_size": "many"})
+    status, _, err = audit(capsys, folder)
+    assert status == 2
+    assert "arguments.json does not hold the options of an estimator: `bundle_size` must be" in err
+
+
+def test_all_estimators_include_the_runs_own(run_folder):
+    folder, config = run_folder
+    configs, ends = _estimators(_options(folder))
+    assert list(configs) == ["this run", *default_names()]
+    assert (configs["this run"], ends) == (config, (0.0, 2.0))
+    assert all(other.reward_range == ends for other in configs.values())
+
+
+def _options(folder):
+    parser = argparse.ArgumentParser()
+    add_parser(parser.add_subparsers(), "audit")
+    return parser.parse_args(["audit", str(folder)])

@@ -34,6 +34,11 @@ def prompts() -> Dataset:
     return Dataset.from_list(chain.rows("train", 40, seed=3))
 
 
+@pytest.fixture(scope="session")
+def many_prompts() -> Dataset:
+    return Dataset.from_list(chain.rows("train", 200, seed=3))
+
+
 def coin_reward(prompts: list[Any], completions: list[Any], **_: Any) -> list[float]:
     """0 or 1, decided by the text alone: a reward that any policy meets with a varied success."""
     return [float(zlib.crc32(f"{p}|{c}".encode()) % 5 < 2) for p, c in zip(prompts, completions, strict=True)]

@@ -52,6 +52,7 @@ def test_covariances_are_absent_with_a_word_otherwise(
     trainer = make_trainer(tiny_model, make_config(tmp_path, log_covariances=False, max_steps=1), prompts)
     trainer.train()
     assert not risk_keys(step_logs(trainer)[0]) & COVARIANCES
+    assert "logprob" not in trainer.last_completions()
     assert caplog.text.count("log_covariances=True") == 1
 
 
@@ -76,6 +77,7 @@ def test_covariance_against_a_forward_pass(tiny_model: str, prompts: Dataset, tm
     rewards_PG = torch.tensor(seen["rewards"], dtype=torch.float64).view(10, 4)
     expected = sum(torch.cov(torch.stack(pair))[0, 1].item() for pair in zip(logps_PG, rewards_PG, strict=True)) / 10
     assert step_logs(trainer)[0]["risk/cov_logp_mean_advantage"] == pytest.approx(expected, abs=1e-5)
+    assert trainer.last_completions()["logprob"] == pytest.approx(logps, abs=1e-4)
 
 
 def test_evaluation_never_moves_the_tracker(tiny_model: str, prompts: Dataset, tmp_path: Path) -> None:
@@ -88,7 +90,9 @@ def test_evaluation_never_moves_the_tracker(tiny_model: str, prompts: Dataset, t
     evaluated.train()
     assert evaluated.risk.risk_state.steps == quiet.risk.risk_state.steps == 4
     before = evaluated.risk.state()
+    assert "logprob" in quiet.last_completions()
     assert "eval_reward" in evaluated.evaluate()
+    assert "logprob" not in evaluated.last_completions(), "its rows are the evaluation's"
     assert evaluated.risk.state() == before
 
 
@@ -133,6 +137,16 @@ def test_completion_files_show_our_advantages(tiny_model: str, prompts: Dataset,
     assert logged["advantage"].tolist() == trainer.last_completions()["advantage"]
     assert (logged["advantage"] <= 0.0).all(), "the published signal is never positive"
     assert (logged["advantage"] < 0.0).any()
+
+
+def test_a_model_card_names_what_trained_the_model(tiny_model: str, prompts: Dataset, tmp_path: Path) -> None:
+    for estimator, said in (("dr_grpo", "the estimator dr_grpo of riskpo."), ("two_level", "RiskPO, a method introd")):
+        trainer = make_trainer(tiny_model, make_config(tmp_path / estimator, estimator=estimator), prompts)
+        (tmp_path / estimator).mkdir(exist_ok=True)
+        trainer.create_model_card("some-model")
+        card = (tmp_path / estimator / "README.md").read_text()
+        assert f"This model was trained with {said}" in card
+        assert ("2510.00911" in card) == (estimator == "two_level")
 
 
 def test_conversations(tiny_model: str, tmp_path: Path) -> None:

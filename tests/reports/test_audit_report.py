@@ -179,5 +179,17 @@ def test_figure_draws_what_was_measured():
     assert [bar.get_width() for bar in bars.patches] == [2.0]
 
 
+def test_rough_weights_are_drawn_as_rings():
+    """As in the table: twice .2 is above a quarter of the mean weight, 1; no error known is rough as well."""
+    one = estimator(FALLING)
+    weights = (Measured(9.0, 0.2), Measured(1.3, NAN), *one.weight_b[2:6], Measured(NAN, NAN))
+    axis = audit_figure(result(grpo=dataclasses.replace(one, weight_b=weights))).axes[1]
+    line, rings = axis.lines
+    assert line.get_ydata().tolist() == pytest.approx([NAN, NAN, *FALLING[2:6], NAN], nan_ok=True)
+    assert rings.get_ydata().tolist() == [9.0, 1.3]
+    assert (rings.get_linestyle(), rings.get_markerfacecolor()) == ("None", "none")
+    assert axis.get_ylim()[1] < 2.0, "a rough weight does not squeeze the sure ones"
+
+
 def test_figure_of_nothing(tmp_path):
     audit_figure(result()).savefig(tmp_path / "a.png")

@@ -125,6 +125,12 @@ def test_uniform_in_between_is_neither_right_nor_wrong():
     assert (shares["prompts"], shares["uniform"], shares["all_right"], shares["all_wrong"]) == (3, 3, 1, 1)
 
 
+def test_almost_equal_rewards_are_not_uniform():
+    """As in the metrics of a step and in dynamic sampling: an advantage there is no mistake."""
+    shares = uniform_shares(matrix([[1.0, 1.0 - 1e-9], [1.0, 1.0]]), matrix([[0.5, -0.5], [0.0, 0.0]]), (0.0, 1.0))
+    assert (shares["uniform"], shares["all_right"], shares["size_on_uniform"]) == (1, 1, 0.0)
+
+
 def test_sign_flips_by_hand():
     """Of two right responses the second is pushed down (A = -2); of six wrong ones .5 and the three of -1 are pulled up
     against their prompt, but only .5 is positive itself.

@@ -13,14 +13,13 @@ from riskpo.risk.audit import (
     Effort,
     LoggedStep,
     audit,
-    default_names,
     redrawn_gradients,
-    resolve,
 )
 from riskpo.risk.config import RiskConfig
 from riskpo.risk.diagnostics import signal_and_noise, sums_by_bin
 from riskpo.risk.difficulty import PassRates
 from riskpo.risk.measured import mean_over_steps, ratio_of_sums, signal_to_noise
+from riskpo.risk.named import default_names, resolve
 from riskpo.risk.peers import PEERS
 from riskpo.risk.presets import PRESETS
 from riskpo.risk.redraws import Population

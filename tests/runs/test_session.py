@@ -48,6 +48,9 @@ def folder(tmp_path, monkeypatch):
     Path("answerless.jsonl").write_text("".join(f'{{"prompt": "{n}+1="}}\n' for n in range(5)))
     Path("promptless.jsonl").write_text('{"question": "1+1="}\n' * 5)
     Path("repeated.jsonl").write_text('{"prompt": "1+1=", "answer": "2"}\n' * 5)
+    Path("images.jsonl").write_text(
+        "".join(f'{{"prompt": "{n}+1=", "answer": "{n + 1}", "image": "{n}"}}\n' for n in range(5))
+    )
     Path("mine.yaml").write_text("max_steps: 2\n")
     return tmp_path
 
@@ -66,6 +69,13 @@ def test_the_quickstart_s_inputs():
     assert inputs.train["prompt"][:] == check(plan_new("quickstart", None, ["--max_steps", "8"])).train["prompt"][:60]
     assert inputs.held_out == chain.rows("test", 4, 0)
     assert len(check(plan_new("quickstart", None, ["--task_prompts", "40"])).train) == 40
+
+
+def test_prompts_for_dynamic_sampling():
+    """What one step can use up, 20 x (1 + 10), or what the steps go through where that is more: 20 for two updates."""
+    flags = ["--dynamic_sampling", "true", "--eval_prompts", "0", "--max_steps"]
+    counts = [len(check(plan_new("quickstart", None, [*flags, steps])).train) for steps in ("4", "40")]
+    assert counts == [220, 400]
 
 
 def test_own_data():
@@ -159,6 +169,16 @@ def test_some_gold_answers_are_no_numbers():
         (["--dataset", "rows.jsonl", "--reward", "my_rewards:word"], RewardError, "'word' returned a str, not a list"),
         (["--dataset", "rows.jsonl", "--reward", "my_rewards:short"], RewardError, "1 rewards for 2 completions"),
         (["--output_dir", ".", "--task", "chain"], RunExistsError, "two runs never share a folder"),
+        (
+            ["--dataset", "rows.jsonl", "--reward", "exact", "--dynamic_sampling", "true"],
+            ConfigError,
+            "has 5 different prompts, but a step of 5 .* could use up 55",
+        ),
+        (
+            ["--dataset", "images.jsonl", "--reward", "exact", "--composition", "sorted"],
+            ConfigError,
+            "add a column `prompt_id`",
+        ),
     ],
 )
 def test_refused(flags, error, message):

@@ -10,14 +10,19 @@ from typing import Any
 EPILOG = """\
 examples:
   riskpo audit --demo                              simulated rollouts: what the tables look like, half a minute
-  riskpo audit runs/quickstart                     a run's folder: its completions/*.parquet
+  riskpo audit runs/quickstart                     a run's folder: its completions/*.parquet, and its own estimator
   riskpo audit out/completions/*.parquet           TRL's own files (log_completions=True)
   riskpo audit rollouts/                           verl's trainer.rollout_data_dir
   riskpo audit rows.jsonl --reward_range -1 1      plain rows: prompt_id (or prompt), reward, optional step, logprob
   riskpo audit runs/a --estimators exact,sorted,grpo --json audit.json --figure audit.png
 
+A run's folder also declares the rewards, and its own estimator is the row `this run` (--estimators "this run,exact").
+Its completions have the column logprob where the trainer knew it, always with log_covariances.
 Several reward columns are added up; --reward picks and weighs them: --reward accuracy --reward format=0.2.
 """
+
+# The row of the estimator that a run's folder was trained with.
+OWN = "this run"
 
 
 def add_parser(verbs: Any, name: str) -> None:
@@ -43,7 +48,7 @@ def add_parser(verbs: Any, name: str) -> None:
         metavar=("LOW", "HIGH"),
         nargs=2,
         type=float,
-        help="the smallest and the largest possible reward (default: 0 1)",
+        help="the smallest and the largest possible reward (default: the run's, else 0 1)",
     )
     parser.add_argument(
         "--reward_step", "--reward-step", metavar="STEP", type=float, help="the spacing of graded rewards"
@@ -94,13 +99,9 @@ def _audit(options: argparse.Namespace, console: Any) -> int:
 
     from riskpo.atomic import write_json
     from riskpo.reports.audit import audit_figure, audit_json, print_audit
-    from riskpo.risk.audit import REFERENCES, Effort, audit, default_names, resolve
+    from riskpo.risk.audit import Effort, audit
 
-    asked = [name.strip() for name in (options.estimators or "").split(",") if name.strip()]
-    names = list(dict.fromkeys([*asked, *REFERENCES])) if asked else default_names()
-    ends = _reward_range(options)
-    step = {} if options.reward_step is None else {"reward_step": options.reward_step}
-    configs = resolve(names, {"reward_range": ends, **step})
+    configs, ends = _estimators(options)
     log = _read(options, ends)
     effort = Effort(populations=options.populations, draws=options.draws)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
@@ -119,15 +120,59 @@ def _audit(options: argparse.Namespace, console: Any) -> int:
     return 0
 
 
-def _reward_range(options: argparse.Namespace) -> tuple[float, float]:
+def _estimators(options: argparse.Namespace) -> tuple[dict[str, Any], tuple[float, float]]:
+    """Name to options of what is audited, and the declared range of rewards."""
+    from riskpo.errors import ConfigError
+    from riskpo.risk.audit import REFERENCES
+    from riskpo.risk.named import default_names, resolve
+    from riskpo.rollouts.own import own_run
+
+    asked = None if options.estimators is None else [name.strip() for name in options.estimators.split(",")]
+    if asked is not None and not all(asked):
+        raise ConfigError(f"--estimators takes names separated by single commas, got {options.estimators!r}.")
+    own = own_run(options.files[0]) if len(options.files) == 1 and options.files[0].is_dir() else None
+    ends, step = _declared(options, own)
+    names = default_names() if asked is None else [*asked, *REFERENCES]
+    configs = {}
+    if own is not None and (asked is None or OWN in asked):
+        _check_own(options, own, ends)
+        configs[OWN] = own.config
+    elif OWN in names:
+        raise ConfigError(f"{OWN!r} is the estimator of a run: give its folder, with config.yaml and arguments.json.")
+    read = {"reward_range": ends} if step is None else {"reward_range": ends, "reward_step": step}
+    return configs | resolve([name for name in names if name != OWN], read), ends
+
+
+def _check_own(options: argparse.Namespace, own: Any, ends: tuple[float, float]) -> None:
+    """The run's estimator is audited on the rewards that it saw, or not at all."""
+    from riskpo.errors import ConfigError
+
+    low, high = own.config.reward_range
+    if ends != (low, high):
+        raise ConfigError(
+            f"--reward_range {ends[0]:g} {ends[1]:g}: the run declared {low:g} {high:g}. Leave the flag out, or name "
+            f"--estimators without {OWN!r}."
+        )
+    if any(weight != 1.0 for weight in own.reward_weights or ()) and not options.reward:
+        raise ConfigError(
+            f"the run weighed its rewards by {' '.join(f'{weight:g}' for weight in own.reward_weights)}: give each "
+            f"column and weight as --reward NAME=WEIGHT, or name --estimators without {OWN!r}."
+        )
+
+
+def _declared(options: argparse.Namespace, own: Any) -> tuple[tuple[float, float], float | None]:
+    """The range of rewards and their spacing: the flags', else the run's, else 0 to 1."""
     import math
 
     from riskpo.errors import ConfigError
 
+    if options.reward_range is None and own is not None:
+        step = own.config.reward_step if options.reward_step is None else options.reward_step
+        return own.config.reward_range, step
     low, high = options.reward_range or (0.0, 1.0)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ConfigError(f"--reward_range takes two finite numbers, the smaller first, got {low:g} {high:g}.")
-    return low, high
+    return (low, high), options.reward_step
 
 
 def _read(options: argparse.Namespace, ends: tuple[float, float]) -> Any:
@@ -141,11 +186,19 @@ def _read(options: argparse.Namespace, ends: tuple[float, float]) -> Any:
     low, high = log.reward_bounds
     slack = 1e-6 * (ends[1] - ends[0])
     if low < ends[0] - slack or high > ends[1] + slack:
+        found = f"lie between {low:g} and {high:g}" if low < high else f"are all {low:g}"
+        # Rewards that are all equal show one end at most: with the declared ones they make a range.
+        wide = (low, high) if low < high else (min(low, ends[0]), max(high, ends[1]))
         raise DataError(
-            f"the rewards lie between {low:g} and {high:g}, outside ({ends[0]:g}, {ends[1]:g}): declare the smallest "
-            f"and the largest possible reward, e.g. --reward_range {low:g} {high:g}."
+            f"the rewards {found}, outside ({ends[0]:g}, {ends[1]:g}): declare the smallest and the largest possible "
+            f"reward, e.g. --reward_range {_exactly(wide[0])} {_exactly(wide[1])}."
         )
     return log
+
+
+def _exactly(value: float) -> str:
+    """A number that is read back as the same: rounded, the proposed range could leave out a reward."""
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 
 def _reward_weights(given: Sequence[str]) -> dict[str, float]:

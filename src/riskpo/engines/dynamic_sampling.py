@@ -18,6 +18,7 @@ from torch import Tensor
 
 from riskpo.engines.prompt_ids import COLUMN, prompt_id
 from riskpo.errors import ConfigError, EngineError, ResumeError
+from riskpo.risk.per_prompt import uniform
 
 Row = dict[str, Any]
 Table = dict[tuple[str, ...], list[Any]]
@@ -28,9 +29,7 @@ Padding = tuple[Literal["left", "right"], float] | None
 def mixed_prompts(rewards_N: Tensor, responses: int) -> Tensor:
     """Which prompts have responses of different rewards, bool [P]. NaN (unscorable) is no reward: it never differs."""
     rewards_PG = rewards_N.detach().cpu().view(-1, responses)
-    highest_P = rewards_PG.nan_to_num(nan=-torch.inf).amax(1)
-    lowest_P = rewards_PG.nan_to_num(nan=torch.inf).amin(1)
-    return highest_P > lowest_P
+    return ~(uniform(rewards_PG) | rewards_PG.isnan().all(1))
 
 
 # ---- fresh prompts ----

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from datasets import Dataset
@@ -16,12 +16,22 @@ from riskpo.tasks.checks import check_train_set
 logger = logging.getLogger(__name__)
 
 
-def check_for_training(dataset: Dataset, args: RiskPOConfig) -> None:
-    """Raises DataError or ConfigError for a data set that cannot be trained on; warns of prompts left out."""
-    needed = args.prompts_per_generation
-    check_train_set(dataset, needed, args.step_in_words, args.allow_duplicate_prompts)
+def check_for_training(dataset: Dataset, args: RiskPOConfig, columns: Iterable[str] = ()) -> None:
+    """Raises DataError or ConfigError for a data set that cannot be trained on.
+
+    Args:
+        dataset: the training set.
+        args: of the training.
+        columns: needed by the reward, besides `prompt`.
+    """
+    check_train_set(dataset, args.prompts_per_generation, args.step_in_words, args.allow_duplicate_prompts, columns)
     if args.risk_config.needs_difficulty:
         check_prompt_ids(dataset.column_names)
+
+
+def warn_of_left_out(dataset: Dataset, args: RiskPOConfig) -> None:
+    """Warns of prompts that do not fill a step, where they are many or always the same ones."""
+    needed = args.prompts_per_generation
     left_out = len(dataset) % needed
     if left_out and (not args.shuffle_dataset or left_out * 10 > len(dataset)):
         logger.warning(

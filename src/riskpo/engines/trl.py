@@ -29,13 +29,14 @@ from riskpo.engines.dynamic_sampling import (
     take,
 )
 from riskpo.engines.prompt_ids import prompt_id
-from riskpo.engines.train_data import EpochSampler, check_for_training
+from riskpo.engines.train_data import EpochSampler, check_for_training, warn_of_left_out
 from riskpo.engines.trl_config import RiskPOConfig
 from riskpo.engines.trl_state import RiskStateCallback
 from riskpo.errors import ConfigError, EngineError, RewardError
 from riskpo.rewards.trial import CONTRACT, checked_reward, trial_completions, trial_errors
 from riskpo.risk.advantages import risk_advantages
 from riskpo.risk.diagnostics import logp_covariances
+from riskpo.risk.peers import PEERS
 
 PRIVATE_NAMES = {
     "methods": (
@@ -123,13 +124,17 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
             raise ConfigError(f"RiskPOTrainer takes a RiskPOConfig as `args`, got a {type(args).__name__}.")
         if isinstance(train_dataset, Dataset) and kwargs.get("environment_factory") is None:
             check_for_training(train_dataset, args)
+            warn_of_left_out(train_dataset, args)
         self._own_rollouts = any(kwargs.get(key) for key in ("tools", "rollout_func", "environment_factory"))
         if args.dynamic_sampling:
             rounds = args.dynamic_sampling_max_rounds
             check_dynamic_sampling(train_dataset, args.prompts_per_generation, rounds, self._own_rollouts)
         self._risk = args.risk_config
+        if self._risk.estimator in PEERS:  # on the model's card: the peer's objective is not the paper's
+            self._name, self._paper = f"the estimator {self._risk.estimator} of riskpo", {}
         self._warned_unseen = self._warned_uniform = False
         self._rewards_per_func: Tensor | None = None
+        self._last_logps: list[float] | None = None
         self._engine_checked = False
         super().__init__(model, reward_funcs, args, train_dataset, eval_dataset, **kwargs)
         self.reward_funcs: list[Any] = [
@@ -158,9 +163,13 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
         return super().train(*args, **kwargs)
 
     def last_completions(self) -> dict[str, list[Any]]:
-        """The last generation of all ranks, in the columns of TRL's completion files."""
+        """The last generation of all ranks, in the columns of TRL's completion files.
+
+        Also `logprob`, log pi(y|x) at the sampling temperature summed over tokens, where the trainer knows it (always
+        with `log_covariances`) and no reward function has logged a column of that name.
+        """
         logs = self._logs
-        return {
+        table = {
             "step": [self.state.global_step] * len(logs["prompt"]),
             "prompt": list(logs["prompt"]),
             "completion": list(logs["completion"]),
@@ -168,6 +177,9 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
             **{name: list(values) for name, values in logs["extra"].items()},
             "advantage": list(logs["advantages"]),
         }
+        if self._last_logps is not None:
+            table.setdefault("logprob", list(self._last_logps))
+        return table
 
     @property
     def _pad_token(self) -> int:
@@ -208,6 +220,7 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
         generate: Generate = super()._generate_and_score_completions
+        self._last_logps = None  # evaluation logs its completions too
         if not self.model.training:
             return generate(inputs)
         sampling: dict[str, float] = {}
@@ -237,6 +250,7 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
         metrics = step.metrics | sampling
         logps_N = self._sequence_logps(output)
         if logps_N is not None:
+            self._last_logps = logps_N.tolist()
             logps_PG = logps_N.view(-1, self.num_generations)
             metrics = metrics | logp_covariances(logps_PG, step.advantages_PG, rewards_PG)
         for name, value in metrics.items():

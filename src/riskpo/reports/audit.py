@@ -186,7 +186,10 @@ def _plain(value: Any) -> Any:
 
 
 def audit_figure(result: Audit) -> Figure:
-    """Weight by difficulty of presets and of peers, with bands of two standard errors; signal-to-noise ratios."""
+    """Weight by difficulty of presets and of others, with bands of two standard errors; signal-to-noise ratios.
+
+    Lines join neighbouring weights that the table gives as sure; those that it marks as rough are faint rings.
+    """
     figure = Figure(figsize=(14.0, 4.6), layout="constrained")
     presets, peers, bars = figure.subplots(1, 3)
     named = result.estimators
@@ -205,11 +208,13 @@ def _weights(axis: Axes, estimators: dict[str, EstimatorAudit], title: str) -> N
     for number, (name, estimator) in enumerate(estimators.items()):
         weights = np.array([weight.value for weight in estimator.weight_b])
         errors = 2 * np.array([weight.error for weight in estimator.weight_b])
-        known = np.isfinite(weights)
+        scale = abs(estimator.mean_weight.value)
+        sure = np.array([is_sure(weight, scale) for weight in estimator.weight_b])
         color, dash = _COLORS[number % len(_COLORS)], _DASHES[number // len(_COLORS) % len(_DASHES)]
-        axis.plot(middles[known], weights[known], dash, color=color, linewidth=2, marker=".", label=name)
+        axis.plot(middles, np.where(sure, weights, np.nan), dash, color=color, linewidth=2, marker=".", label=name)
+        rough = ~sure & np.isfinite(weights)
+        axis.plot(middles[rough], weights[rough], "o", color=color, markerfacecolor="none", markersize=5, alpha=0.35)
         axis.fill_between(middles, weights - errors, weights + errors, color=color, alpha=0.12, linewidth=0)
-        sure = known & (errors < np.abs(weights))
         top = max(top, *weights[sure].tolist(), 0.0) if sure.any() else top
     axis.set(xlabel="pass rate of the prompt", ylabel="weight of its gradient", title=title, xlim=(0.0, 1.0))
     axis.set_ylim(-0.05 * top, 1.1 * top)

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from riskpo.errors import ConfigError, DataError, RewardError, unknown_name
+from riskpo.errors import ConfigError, DataError, RewardError
 from riskpo.risk.advantages import risk_advantages
-from riskpo.risk.config import CHOICES, USES, RiskConfig
+from riskpo.risk.config import RiskConfig
 from riskpo.risk.diagnostics import (
     logit_gradients,
     logp_covariances,
@@ -25,8 +25,6 @@ from riskpo.risk.diagnostics import (
     uniform_shares,
 )
 from riskpo.risk.measured import Measured, mean_over_steps, ratio_of_sums, signal_to_noise
-from riskpo.risk.peers import PEERS
-from riskpo.risk.presets import PRESETS
 from riskpo.risk.redraws import Pool, Population
 from riskpo.risk.state import RiskState, RiskStep
 
@@ -139,35 +137,6 @@ class Audit:
     prompts: int
     redrawn_prompts: int
     rows: int
-
-
-def resolve(names: Sequence[str], options: Mapping[str, object] | None = None) -> dict[str, RiskConfig]:
-    """The options behind each name: a preset, else an estimator with its natural defaults.
-
-    Args:
-        names: presets or estimators; a repeated name counts once.
-        options: set for each estimator that reads them (`reward_range`, `reward_step`).
-
-    Raises:
-        ConfigError: an unknown name, with the nearest known one.
-    """
-    configs = {}
-    for name in names:
-        if name in PRESETS:
-            estimator = PRESETS[name].get("estimator", "riskpo")
-            preset, chosen = name, {}
-        elif name in CHOICES["estimator"]:
-            estimator, preset, chosen = name, "paper", {"estimator": name}
-        else:
-            raise ConfigError(unknown_name("preset or estimator", name, {*PRESETS, *CHOICES["estimator"]}))
-        read = {key: value for key, value in (options or {}).items() if key in USES[estimator]}
-        configs[name] = RiskConfig.from_preset(preset, {**chosen, **read})
-    return configs
-
-
-def default_names() -> list[str]:
-    """All presets, and all peers."""
-    return list(dict.fromkeys([*PRESETS, *PEERS]))
 
 
 def audit(

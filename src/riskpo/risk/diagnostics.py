@@ -10,6 +10,8 @@ import math
 import torch
 from torch import Tensor
 
+from riskpo.risk.per_prompt import uniform
+
 
 def logp_covariances(logps_PG: Tensor, advantages_PG: Tensor, rewards_PG: Tensor) -> dict[str, float]:
     """Covariance of log pi(y|x) with the advantage, and with the advantage of the mean objective.
@@ -72,16 +74,15 @@ def uniform_shares(rewards_PG: Tensor, advantages_PG: Tensor, reward_range: tupl
         an end of the range), `uniform` (at any value), `size` (sum of |A|) and `size_on_uniform`.
     """
     scorable_P = (~rewards_PG.isnan()).any(1)
-    highest_P = rewards_PG.nan_to_num(nan=-math.inf).amax(1)
-    lowest_P = rewards_PG.nan_to_num(nan=math.inf).amin(1)
+    uniform_P = uniform(rewards_PG)
+    reward_P = rewards_PG.nan_to_num(nan=-math.inf).amax(1)  # of a uniform prompt: the one that all of it have
     slack = 1e-6 * (reward_range[1] - reward_range[0])
-    uniform_P = scorable_P & (highest_P - lowest_P <= slack)
     size_P = advantages_PG.abs().sum(1)
     return {
         "prompts": float(scorable_P.sum()),
         "uniform": float(uniform_P.sum()),
-        "all_right": float((uniform_P & (lowest_P >= reward_range[1] - slack)).sum()),
-        "all_wrong": float((uniform_P & (highest_P <= reward_range[0] + slack)).sum()),
+        "all_right": float((uniform_P & (reward_P >= reward_range[1] - slack)).sum()),
+        "all_wrong": float((uniform_P & (reward_P <= reward_range[0] + slack)).sum()),
         "size": float(size_P.sum()),
         "size_on_uniform": float(size_P[uniform_P].sum()),
     }

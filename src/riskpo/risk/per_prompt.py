@@ -20,6 +20,12 @@ def count(rewards_PG: Tensor) -> Tensor:
     return (~rewards_PG.isnan()).sum(1, keepdim=True).to(rewards_PG.dtype)
 
 
+def uniform(rewards_PG: Tensor) -> Tensor:
+    """uniform_P: whether a prompt's scorable rewards are all equal, exactly. False where there are none."""
+    highest_P = rewards_PG.nan_to_num(nan=-torch.inf).amax(1)
+    return highest_P == rewards_PG.nan_to_num(nan=torch.inf).amin(1)
+
+
 def centred(rewards_PG: Tensor) -> Tensor:
     """Reward minus the prompt's mean; NaN stays NaN. Exactly 0 where all of a prompt's rewards are equal."""
     # Measured from the lowest reward: equal rewards then give 0, not the rounding of their mean.

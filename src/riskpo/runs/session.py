@@ -14,6 +14,8 @@ import yaml
 from rich.console import Console
 
 from riskpo.atomic import read_json, write_json, write_text
+from riskpo.engines.dynamic_sampling import check_dynamic_sampling
+from riskpo.engines.train_data import check_for_training
 from riskpo.errors import ConfigError, DataError, ResumeError, unknown_name
 from riskpo.models.registry import resolve_model
 from riskpo.rewards.match import exact_match, numeric_match
@@ -23,7 +25,6 @@ from riskpo.runs.data import check_gold, check_same_data, keep_data
 from riskpo.runs.environment import describe_environment, is_secret, record_resume
 from riskpo.runs.folder import check_free, discard, last_checkpoint, reserve
 from riskpo.runs.ranges import check_evaluation, check_ranges, check_saving
-from riskpo.tasks.checks import check_train_set
 from riskpo.tasks.files import is_local, load_rows
 from riskpo.tasks.registry import get_task
 
@@ -78,9 +79,10 @@ def _check_train(plan: Plan, train: Any) -> tuple[str, ...]:
     """Checks the training set, whether it was a file or came from the hub. Returns lines to say."""
     training = plan.training
     columns = ["answer"] if plan.run.reward in REWARDS else []
-    check_train_set(
-        train, training.prompts_per_generation, training.step_in_words, training.allow_duplicate_prompts, columns
-    )
+    check_for_training(train, training, columns)
+    if training.dynamic_sampling:
+        rounds = training.dynamic_sampling_max_rounds
+        check_dynamic_sampling(train, training.prompts_per_generation, rounds, own_rollouts=False)
     if plan.checkpoint is not None and plan.explicit_dir is not None:
         check_same_data(plan.explicit_dir, train)
     note = check_gold(train["answer"][:], plan.run.reward) if columns else None
@@ -303,12 +305,14 @@ def _hub_data(plan: Plan) -> Any:
 
 
 def _prompts_used(plan: Plan) -> int:
-    """Distinct prompts that max_steps steps go through."""
+    """Distinct prompts that max_steps steps go through; with dynamic sampling at least what one step can use up."""
     training = plan.training
     if training.max_steps <= 0:
         raise ConfigError("a built-in task needs --max_steps or --task_prompts to know how many prompts to draw.")
     per_block = max(training.steps_per_generation * training.num_iterations, 1)
     generations = -(-training.max_steps * training.gradient_accumulation_steps // per_block)
+    if training.dynamic_sampling:
+        generations = max(generations, 1 + training.dynamic_sampling_max_rounds)
     return int(training.prompts_per_generation * generations)
 
 
