@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from riskpo.risk.config import RiskConfig
+from riskpo.risk.per_prompt import uniform
 from riskpo.risk.quantiles import ScoreLaw
 
 Metrics = dict[str, float]
@@ -56,7 +57,7 @@ def _share_metrics(rewards_PG: Tensor, advantages_PG: Tensor, config: RiskConfig
     # A prompt is uniform when its scorable responses all score the same; one without any is not counted.
     highest_P = rewards_PG.nan_to_num(nan=-float("inf")).amax(1)
     lowest_P = rewards_PG.nan_to_num(nan=float("inf")).amin(1)
-    uniform_P = highest_P == lowest_P
+    uniform_P = uniform(rewards_PG)
     slack = 1e-6 * config.reward_width
     size_P = advantages_PG.abs().sum(1)
     total = float(size_P.sum())
