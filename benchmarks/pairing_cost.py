@@ -21,9 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import environment, write
 from torch import Tensor
 
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+from experiments.pages import write_block
+
+from benchmarks.common import environment, write
 from riskpo.risk import RiskConfig, RiskState, risk_advantages
 from riskpo.risk.bundles import ApproximatePairing, compose
 
@@ -162,6 +166,21 @@ def show(cells: dict[str, Any], errors: dict[str, Any]) -> None:
         print(f"| {allowed} | {row['levels']} | {row['real']['by_allowed']:.4f} | {row['worst']['by_allowed']:.3f} |")
 
 
+def table(content: dict[str, Any]) -> str:
+    """The table of docs/method.md: median milliseconds a step, and peak memory at the largest."""
+    sizes = [f"{prompts}x{responses}" for prompts, responses in SIZES]
+    lines = [f"| pairing, rewards | {' | '.join(sizes)} | peak MB |", "|---" * (len(sizes) + 2) + "|"]
+    for name, cells in content["cells"].items():
+        times = [_duration(cells[size]["median_ms"]) if "median_ms" in cells[size] else "-" for size in sizes]
+        peak = cells[sizes[-1]].get("peak_mb")
+        lines.append(f"| {name} | {' | '.join(times)} | {'-' if peak is None else f'{peak:.0f}'} |")
+    return "\n".join(lines) + "\n"
+
+
+def _duration(milliseconds: float) -> str:
+    return f"{milliseconds:.3g} ms" if milliseconds < 999.5 else f"{milliseconds / 1e3:.3g} s"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
@@ -177,6 +196,7 @@ def main() -> None:
     show(cells, errors)
     content = {"environment": environment(args.seed), "cells": cells, "approximation_errors": errors}
     print(f"\nwritten to {write('pairing_cost', content)}")
+    write_block("method.md", "pairing_cost", table(content))
 
 
 if __name__ == "__main__":

@@ -26,11 +26,12 @@ from experiments.pages import write_block
 
 from benchmarks.common import environment
 from riskpo.risk.advantages import risk_advantages
-from riskpo.risk.audit import BIN_EDGES, default_names, redrawn_gradients, resolve
+from riskpo.risk.audit import BIN_EDGES, redrawn_gradients
 from riskpo.risk.config import RiskConfig
 from riskpo.risk.diagnostics import sums_by_bin
 from riskpo.risk.difficulty import PassRates
 from riskpo.risk.measured import ratio_of_sums
+from riskpo.risk.named import default_names, resolve
 from riskpo.risk.redraws import Population
 from riskpo.risk.state import RiskState
 

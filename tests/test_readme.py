@@ -63,6 +63,23 @@ def test_the_quickstart_table_is_the_measured_one(monkeypatch: pytest.MonkeyPatc
     assert quickstart.markdown(json.loads(quickstart.RESULT.read_text())) in README
 
 
+def test_the_costs_are_the_measured_ones() -> None:
+    advantages, overhead = (
+        json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+        for name in ("advantages", "step_overhead")
+    )
+    small, large = (
+        {n: advantages["steps"][s][n]["median_ms"] for n in ("paper", "exact")} for s in ("512x10", "1024x16")
+    )
+    assert f"take {small['paper']:.1f} ms on one thread (`exact`: {small['exact']:.1f} ms)" in README
+    assert f"of 1024 x 16 {large['paper']:.1f} ms ({large['exact']:.1f} ms)" in README
+    slowest = max(row["median_ms"] for row in advantages["every_estimator"].values() if isinstance(row, dict))
+    assert f"every estimator of the family at most {slowest:.1f} ms" in README
+    ratio = overhead["comparisons"]["riskpo"]["ratios"]["step"]
+    low, high = ratio["interval_95"]
+    assert f"{ratio['median']:.2f}\n[{low:.2f}, {high:.2f}] times" in README
+
+
 def test_the_commands_are_the_makefiles() -> None:
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"\bmake (\w+)", README)) <= targets

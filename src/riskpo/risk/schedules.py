@@ -53,7 +53,10 @@ def plain_schedule(schedules: tuple[tuple[str, Schedule], ...] | None) -> dict[s
     """The inverse of `parse_schedule`, with text for keys, as JSON has it."""
     if schedules is None:
         return None
-    return {option: {repr(start).removesuffix(".0"): value for start, value in schedule.points} for option, schedule in schedules}
+    return {
+        option: {repr(start).removesuffix(".0"): value for start, value in schedule.points}
+        for option, schedule in schedules
+    }
 
 
 def _parse_points(option: str, points: Any) -> Schedule:
