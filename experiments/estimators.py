@@ -30,7 +30,9 @@ STEPS, EVALUATED, TUNE_STEPS, TUNE_SEED = 1000, (250, 500), 250, 100
 
 # Estimators that need history see the same 400 prompts again and again; so do their controls.
 FIXED = {"task_prompts": "400"}
-UPPER = {"measure": "custom", "spectrum_levels": ["0.2", "0.8"], "spectrum_weights": ["0", "1", "1.5"]}
+UPPER = {"measure": "custom", "spectrum_levels": ["0.2", "0.8"], "spectrum_weights": ["0", "1", "1.5"]}  # `upper_tail`
+# A schedule follows the length of the run: after 250 of 1 000 steps `two-level` is in its first phase still.
+SHORT = ", 250 steps"
 VARIANTS: dict[str, dict[str, Any]] = {
     "grpo": {"estimator": "grpo"},
     "dr_grpo": {"estimator": "dr_grpo"},
@@ -39,6 +41,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "prompt-mvar": {"preset": "prompt-mvar"},
     "prompt-seeking": {"preset": "prompt-mvar", **UPPER},
     "two-level": {"preset": "two-level"},
+    f"two-level{SHORT}": {"preset": "two-level"},
     "rs_grpo": {"estimator": "rs_grpo"},
     "maxrl": {"estimator": "maxrl"},
     "pass_at_k": {"estimator": "pass_at_k"},
@@ -66,13 +69,18 @@ class Cell:
             return RESULTS / self.task / "tune" / f"{name}_lr{self.learning_rate}.json"
         return RESULTS / self.task / f"{name}_seed{self.seed}.json"
 
+    @property
+    def steps(self) -> int:
+        """The length of the run."""
+        return TUNE_STEPS if self.tuning or self.variant.endswith(SHORT) else STEPS
+
     def flags(self) -> list[str]:
         """The command line of the run."""
-        steps, split = (TUNE_STEPS, "tune") if self.tuning else (STEPS, "test")
-        options = {"task": self.task, "seed": self.seed, "task_seed": self.seed + 1, "max_steps": steps}
+        split = "tune" if self.tuning else "test"
+        options = {"task": self.task, "seed": self.seed, "task_seed": self.seed + 1, "max_steps": self.steps}
         options |= {"learning_rate": self.learning_rate, "eval_split": split, "completions_every": 0}
         options |= {"save_strategy": "no", "logging_steps": 5, **VARIANTS[self.variant]}
-        if not self.tuning:
+        if not self.tuning and self.steps == STEPS:
             options["eval_at"] = list(map(str, EVALUATED))
         flags = []
         for key, value in options.items():
@@ -145,8 +153,9 @@ def run_cells(cells: list[Cell], jobs: int) -> None:
 
 
 def tuning_cells(tasks: list[str], variants: list[str]) -> list[Cell]:
-    """Every estimator with every learning rate."""
-    return [Cell(t, v, TUNE_SEED, rate, True) for t in tasks for v in variants for rate in LEARNING_RATES]
+    """Every estimator with every learning rate; all runs of a tuning are of 250 steps already."""
+    tuned = dict.fromkeys(variant.removesuffix(SHORT) for variant in variants)
+    return [Cell(t, v, TUNE_SEED, rate, True) for t in tasks for v in tuned for rate in LEARNING_RATES]
 
 
 def best_rate(task: str, variant: str) -> str | None:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from riskpo.evaluation.passk import pass_at_k
 
 KS = (1, 8, 32)
-STAGES = {"before": 0, "step-00250": 250, "step-00500": 500, "after": 1000}
+STAGES = (0, 250, 500, 1000)
 CONTROL = "dr_grpo"
 # Student's t, two-sided 95 %, by degrees of freedom.
 T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
@@ -30,8 +30,14 @@ def load(results: Path, task: str, variants: list[str]) -> Cells:
     return {variant: sorted(cells[variant], key=lambda c: c["seed"]) for variant in variants if variant in cells}
 
 
-def value(cell: dict[str, Any], stage: str, what: str | int) -> float:
-    """pass@k or entropy of a cell's evaluation."""
+def length(cell: dict[str, Any]) -> int:
+    """Steps of a cell's run."""
+    return int(cell["flags"][cell["flags"].index("--max_steps") + 1])
+
+
+def value(cell: dict[str, Any], steps: int, what: str | int) -> float:
+    """pass@k or entropy of a cell's model after so many steps."""
+    stage = "before" if steps == 0 else "after" if steps == length(cell) else f"step-{steps:05d}"
     evaluation = cell["evaluations"][stage]
     if what == "entropy":
         return float(evaluation["entropy"])
@@ -46,26 +52,28 @@ def interval(values: list[float]) -> str:
     return f"{np.mean(values):.3f} ± {half:.3f}"
 
 
-def paired(cells: Cells, variant: str, stage: str) -> str:
+def paired(cells: Cells, variant: str, steps: int) -> str:
     """Difference of pass@1 to the control, seed by seed: the same base model, training prompts and held-out prompts."""
     control = "dr_grpo, 400 prompts" if variant.endswith("400 prompts") else CONTROL
     if variant == control or control not in cells:
         return ""
-    theirs = {cell["seed"]: value(cell, stage, 1) for cell in cells[control]}
-    pairs = [value(cell, stage, 1) - theirs[cell["seed"]] for cell in cells[variant] if cell["seed"] in theirs]
+    theirs = {cell["seed"]: value(cell, steps, 1) for cell in cells[control]}
+    pairs = [value(cell, steps, 1) - theirs[cell["seed"]] for cell in cells[variant] if cell["seed"] in theirs]
     return interval(pairs) if pairs else ""
 
 
-def table(cells: Cells, stage: str) -> str:
+def table(cells: Cells, steps: int) -> str:
     """Markdown; ± is the half-width of the 95 % interval over seeds (Student's t)."""
     lines = [
         "| estimator | lr | seeds | pass@1 | pass@8 | pass@32 | entropy | pass@1 - dr_grpo's |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for variant, found in cells.items():
-        columns = [interval([value(cell, stage, what) for cell in found]) for what in (*KS, "entropy")]
+        if length(found[0]) < steps:
+            continue
+        columns = [interval([value(cell, steps, what) for cell in found]) for what in (*KS, "entropy")]
         rate = found[0]["learning_rate"]
-        lines.append(f"| {variant} | {rate} | {len(found)} | {' | '.join(columns)} | {paired(cells, variant, stage)} |")
+        lines.append(f"| {variant} | {rate} | {len(found)} | {' | '.join(columns)} | {paired(cells, variant, steps)} |")
     return "\n".join(lines)
 
 
@@ -73,22 +81,22 @@ def figure(cells: Cells, title: str) -> Figure:
     """pass@k and entropy against steps, entropy and pass@32 against reward or pass@1."""
     drawn = Figure(figsize=(16, 8), layout="constrained")
     axes = drawn.subplots(2, 3).flatten()
+    cells = {variant: found for variant, found in cells.items() if length(found[0]) == STAGES[-1]}
     colors = [f"C{n % 10}" for n in range(len(cells))]
     for (variant, found), color in zip(cells.items(), colors, strict=True):
         style = {"color": color, "label": variant, "linestyle": "--" if "400" in variant else "-"}
         for axis, k in zip(axes, KS, strict=False):
             rows = np.array([[value(cell, stage, k) for stage in STAGES] for cell in found])
-            steps = list(STAGES.values())
-            axis.plot(steps, rows.mean(0), marker="o", markersize=3, **style)
-            axis.fill_between(steps, rows.min(0), rows.max(0), color=color, alpha=0.08)
+            axis.plot(STAGES, rows.mean(0), marker="o", markersize=3, **style)
+            axis.fill_between(STAGES, rows.min(0), rows.max(0), color=color, alpha=0.08)
             axis.set(xlabel="step", ylabel=f"pass@{k}", ylim=(0, 1))
         steps = np.array(found[0]["metrics"]["step"])
-        length = min(len(cell["metrics"]["step"]) for cell in found)
+        logged = min(len(cell["metrics"]["step"]) for cell in found)
         reward, entropy = (
-            np.mean([_smooth(cell["metrics"][name][:length]) for cell in found], axis=0)
+            np.mean([_smooth(cell["metrics"][name][:logged]) for cell in found], axis=0)
             for name in ("reward", "entropy")
         )
-        axes[3].plot(steps[:length], entropy, **style)
+        axes[3].plot(steps[:logged], entropy, **style)
         axes[4].plot(reward, entropy, **style)
         axes[5].plot(
             [np.mean([value(cell, stage, 1) for cell in found]) for stage in STAGES],
@@ -123,9 +131,8 @@ def report(tasks: list[str], variants: list[str], results: Path) -> None:
         if not cells:
             print(f"{task}: no cell is finished")
             continue
-        for stage, steps in STAGES.items():
-            if steps in (250, 1000):
-                print(f"\n{task}, {steps} steps\n\n{table(cells, stage)}")
+        for steps in (250, 1000):
+            print(f"\n{task}, {steps} steps\n\n{table(cells, steps)}")
         missing = [variant for variant in variants if variant not in cells]
         if missing:
             print(f"\nwithout a finished cell: {', '.join(missing)}")
