@@ -227,3 +227,25 @@ def test_checkpoints_within_a_generation_are_passed_over(run_dir):
 def test_no_run_to_resume(tmp_path):
     with pytest.raises(ResumeError, match="is not the folder of a run"):
         plan_resumed(tmp_path, [])
+
+
+# --- an estimator beside a recipe's preset ---
+
+
+@pytest.mark.parametrize("flag", [["--estimator", "maxrl"], ["--estimator=maxrl"]])
+def test_an_estimator_by_flag_replaces_the_preset_of_the_recipe(flag):
+    """The quickstart's preset is of another estimator: a flag wins over the file, and the run's settings say so."""
+    plan = plan_new("quickstart", None, flag)
+    assert plan.training.risk_config.estimator == "maxrl"
+    assert plan.settings["estimator"] == "maxrl"
+    assert "preset" not in plan.settings
+
+
+def test_the_preset_s_own_estimator_keeps_it():
+    plan = plan_new("quickstart", None, ["--estimator", "riskpo"])
+    assert plan.training.risk_config.pairing == "exact"
+
+
+def test_a_preset_and_an_estimator_that_disagree_by_flag_are_an_error():
+    with pytest.raises(ConfigError, match="preset 'sorted' is of estimator 'riskpo', but estimator='grpo' was given"):
+        plan_new("quickstart", None, ["--preset", "sorted", "--estimator", "grpo"])

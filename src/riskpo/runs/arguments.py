@@ -16,6 +16,7 @@ from trl import ModelConfig, TrlParser
 from riskpo.engines.trl_config import RiskPOConfig
 from riskpo.engines.trl_state import between_generations
 from riskpo.errors import ConfigError, ResumeError, unknown_name
+from riskpo.risk.presets import PRESETS
 from riskpo.runs.folder import last_checkpoint
 
 # What may change when a run is resumed: what it shows and keeps, and how long it goes on unless that changes what it
@@ -162,6 +163,7 @@ def _plan(name: str, settings: dict[str, Any], flags: Sequence[str]) -> Plan:
     for key in [*settings, *(flag.removeprefix("no_") if flag not in allowed else flag for flag in given)]:
         if key not in allowed:
             raise ConfigError(unknown_name("option", key, allowed) + " All of them: riskpo train --list-options.")
+    settings = _without_replaced_preset(settings, flags)
     actions = {action.dest: action for action in parser._actions}
     kinds: dict[str, Any] = {}
     for part in (RunArguments, RiskPOConfig, ModelConfig):
@@ -190,6 +192,16 @@ def _plan(name: str, settings: dict[str, Any], flags: Sequence[str]) -> Plan:
     settings = {**settings, **{key: _plain(values[key]) for key in overrides}}
     directory = settings.pop("output_dir", None)
     return Plan(name, settings, run, training, model, None if directory is None else Path(directory))
+
+
+def _without_replaced_preset(settings: dict[str, Any], flags: Sequence[str]) -> dict[str, Any]:
+    """The settings of a file, without a preset that an `--estimator` of another kind replaces: flags win over files."""
+    estimator, preset = _flag_value(flags, "estimator"), settings.get("preset")
+    if estimator is None or preset not in PRESETS or "preset" in _flag_names(flags):
+        return settings
+    if PRESETS[preset].get("estimator", "riskpo") == estimator:
+        return settings
+    return {key: value for key, value in settings.items() if key != "preset"}
 
 
 def _as_typed(action: Any, kind: Any, value: Any) -> Any:
@@ -225,6 +237,17 @@ def _read_yaml(text: str, source: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f"{source} must hold a mapping of options, got {type(values).__name__}.")
     return values
+
+
+def _flag_value(flags: Sequence[str], name: str) -> str | None:
+    """The value of `--name value` or `--name=value`, the last one given; None where it is not."""
+    found = None
+    for flag, following in zip(flags, [*flags[1:], None], strict=True):
+        if flag == f"--{name}":
+            found = following
+        elif flag.startswith(f"--{name}="):
+            found = flag.split("=", 1)[1]
+    return found
 
 
 def _flag_names(flags: Sequence[str]) -> list[str]:
