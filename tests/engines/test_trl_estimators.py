@@ -93,7 +93,10 @@ def test_images_without_ids_are_refused(tmp_path: Path) -> None:
     [
         ({"schedule": "{'tail_weight': 1}"}, "`schedule` is not JSON"),
         ({"schedule": '{"tail_wait": {"0": 1.0}}'}, "Did you mean 'tail_weight'"),
-        ({"estimator": "two_level", "inner": "pass_at_k", "k": 5}, "at least 5 responses per prompt are needed"),
+        (
+            {"estimator": "two_level", "inner": "pass_at_k", "k": 5},
+            "at least 5 responses per prompt are needed",
+        ),
         ({"estimator": "dr_grpo", "bundle_size": 4}, "estimator 'dr_grpo' does not read bundle_size"),
         ({"estimator": "dr_gpro"}, "Did you mean 'dr_grpo'"),
     ],

@@ -215,7 +215,8 @@ def test_prompts_of_too_few_scorable_responses_take_no_part():
 
 def test_k_beyond_the_responses_is_refused():
     with pytest.raises(
-        ConfigError, match="at least 5 responses per prompt are needed by estimator 'two_level' with k=5"
+        ConfigError,
+        match="at least 5 responses per prompt are needed by estimator 'two_level' with k=5",
     ):
         risk_advantages(TWO, config_of(inner="pass_at_k", k=5), RiskState(), generator())
 

@@ -229,14 +229,13 @@ class RiskPOConfig(GRPOConfig):  # type: ignore[misc]
                     f'`schedule` is not JSON ({error}): write it like {{"tail_weight": {{"0": 0.0, "1": 0.5}}}}.'
                 ) from error
         risk = self.risk_config
-        try:
-            risk.check_step(self.prompts_per_generation, self.num_generations)
-        except ConfigError as error:
+        if self.prompts_per_generation < risk.prompts_needed:
             raise ConfigError(
-                f"one generation holds {self.prompts_per_generation} prompts ({self.step_in_words}): {error} Prompts "
-                "per generation grow with `per_device_train_batch_size`, `steps_per_generation` or "
-                "`generation_batch_size`."
-            ) from error
+                f"one generation holds {self.prompts_per_generation} prompts ({self.step_in_words}), which cannot fill "
+                f"a bundle of {risk.bundle_size}: raise `per_device_train_batch_size`, `steps_per_generation` or "
+                "`generation_batch_size`, or lower `bundle_size`."
+            )
+        risk.check_step(self.prompts_per_generation, self.num_generations)
         if self.dynamic_sampling:
             self._check_dynamic_sampling()
 

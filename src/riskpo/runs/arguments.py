@@ -242,9 +242,9 @@ def _read_yaml(text: str, source: str) -> dict[str, Any]:
 def _flag_value(flags: Sequence[str], name: str) -> str | None:
     """The value of `--name value` or `--name=value`, the last one given; None where it is not."""
     found = None
-    for flag, following in zip(flags, [*flags[1:], None], strict=True):
+    for place, flag in enumerate(flags):
         if flag == f"--{name}":
-            found = following
+            found = next(iter(flags[place + 1 :]), None)
         elif flag.startswith(f"--{name}="):
             found = flag.split("=", 1)[1]
     return found
