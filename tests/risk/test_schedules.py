@@ -177,9 +177,7 @@ def test_a_drifting_parameter_of_the_inner_objective_leaves_the_tracking_alone()
 
 def test_the_largest_k_of_a_schedule_is_the_one_that_is_named():
     config = RiskConfig.from_preset("paper", {"estimator": "pkpo", "schedule": {"k": {0: 9, 1: 2}}})
-    with pytest.raises(
-        ConfigError, match="at least 9 responses per prompt are needed by estimator 'pkpo' with k=9"
-    ):
+    with pytest.raises(ConfigError, match="at least 9 responses per prompt are needed by estimator 'pkpo' with k=9"):
         config.check_step(10, 4)
 
 
