@@ -25,6 +25,10 @@ class RewardError(RiskPOError, ValueError):
     """Rewards of the wrong shape, type or range."""
 
 
+class InfrastructureError(RiskPOError, RuntimeError):
+    """What judges completions is down: too many could not be judged through no fault of theirs."""
+
+
 class RunExistsError(RiskPOError, FileExistsError):
     """The folder of a run is taken: two runs never share one."""
 
