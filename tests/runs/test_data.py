@@ -4,6 +4,7 @@ import pytest
 from datasets import Dataset
 
 from riskpo.errors import DataError, ResumeError
+from riskpo.rewards.match import exact_match, numeric_match
 from riskpo.runs.data import check_gold, check_same_data, describe_data, keep_data
 
 GSM8K = "Natalia sold 48/2 = <<48/2=24>>24 clips in May.\n#### 72"
@@ -12,17 +13,37 @@ GSM8K = "Natalia sold 48/2 = <<48/2=24>>24 clips in May.\n#### 72"
 # --- gold answers ---
 
 
+def checked(answers, name):
+    """What is said of gold answers; each stands in a row of its own, as a data set holds them."""
+    train = Dataset.from_list([{"prompt": "?"}] * len(answers))
+    rewards = {"numeric": numeric_match, "exact": exact_match}
+    return check_gold(Answers(train, answers), name, rewards.get(name, print))
+
+
+class Answers:
+    """A data set whose column holds values of several types, which `datasets` would refuse."""
+
+    def __init__(self, train, answers):
+        self.train, self.answers = train, answers
+
+    def __len__(self):
+        return len(self.train)
+
+    def __getitem__(self, column):
+        return {"answer": self.answers}[column]
+
+
 def test_no_gold_number_at_all():
     with pytest.raises(
         DataError, match=r"can use none of the 2 gold answers: the first, in row 1, .*#### 72.*a single"
     ):
-        check_gold([GSM8K, "five"], "numeric")
+        checked([GSM8K, "five"], "numeric")
     with pytest.raises(DataError, match=r"can use none of the 2 gold answers: .* None; expected is a text"):
-        check_gold([None, None], "exact")
+        checked([None, None], "exact")
 
 
 def test_some_gold_numbers():
-    said = check_gold(["72", 5, GSM8K, None, "1,000.5"], "numeric")
+    said = checked(["72", 5, GSM8K, None, "1,000.5"], "numeric")
     assert said.startswith("2 of 5 gold answers cannot be used by reward numeric (the first: row 3, ...")
     assert "\n" not in said
 
@@ -32,7 +53,7 @@ def test_some_gold_numbers():
     [(["72", 5, -0.5, "1,000"], "numeric"), ([GSM8K], "exact"), ([GSM8K], "mine:score"), ([None], None)],
 )
 def test_usable_answers(answers, reward):
-    assert check_gold(answers, reward) is None
+    assert checked(answers, reward) is None
 
 
 # --- the same rows ---

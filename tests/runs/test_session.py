@@ -15,7 +15,8 @@ from riskpo.rewards.match import exact_match
 from riskpo.runs.arguments import plan_new, plan_resumed
 from riskpo.runs.callbacks import Begun
 from riskpo.runs.data import keep_data
-from riskpo.runs.session import check, execute, kept_settings, load_reward
+from riskpo.runs.rewards import load_reward
+from riskpo.runs.session import check, execute, kept_settings
 from riskpo.tasks import chain
 
 OWN = ["--model_name_or_path", "some/model", "--num_generations", "4", "--per_device_train_batch_size", "20"]
@@ -82,7 +83,7 @@ def test_own_data():
     inputs = check(own("--dataset", "rows.jsonl", "--reward", "exact"))
     assert inputs.train.to_list()[0] == {"prompt": "0+1=", "answer": "1"}
     assert inputs.held_out == []
-    assert inputs.reward is exact_match
+    assert inputs.reward.train is inputs.reward.judge is exact_match
     repeated = ["--dataset", "repeated.jsonl", "--allow_duplicate_prompts"]
     assert len(check(own(*repeated, "--reward", "exact")).train) == 5
 
@@ -95,9 +96,9 @@ def test_a_hub_id_is_left_alone():
 def test_own_rewards():
     """From the working folder; other columns than `answer` are the function's own business."""
     inputs = check(own("--dataset", "answerless.jsonl", "--reward", "my_rewards:score"))
-    assert inputs.reward(completions=["a", "b"]) == [0.5, 0.5]
+    assert inputs.reward.train(completions=["a", "b"]) == [0.5, 0.5]
     assert load_reward("exact") is exact_match
-    assert check(plan_new("quickstart", None, ["--reward", "numeric"])).reward.__name__ == "numeric_match"
+    assert check(plan_new("quickstart", None, ["--reward", "numeric"])).reward.train.__name__ == "numeric_match"
 
 
 def test_conversations():
@@ -123,7 +124,7 @@ def test_some_gold_answers_are_no_numbers():
     [
         ([], ConfigError, "give either --task .* or --dataset"),
         (["--dataset", "rows.jsonl", "--task", "chain"], ConfigError, "give either --task .* or --dataset"),
-        (["--dataset", "rows.jsonl"], ConfigError, r"own data needs a --reward: exact, numeric, or package\.module:f"),
+        (["--dataset", "rows.jsonl"], ConfigError, r"own data needs a --reward: exact, numeric, "),
         (["--task", "chian"], ConfigError, "unknown task 'chian'. Did you mean 'chain'"),
         (["--dataset", "nowhere.jsonl", "--reward", "exact"], DataError, r"nowhere\.jsonl does not exist"),
         (["--dataset", "answerless.jsonl", "--reward", "exact"], DataError, r"lacks the column\(s\) \['answer'\]"),

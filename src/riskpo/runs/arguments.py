@@ -35,8 +35,12 @@ class RunArguments:
     dataset_split: str = field(default="train", metadata={"help": "Split of a hub data set."})
     dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a hub data set."})
     dataset_revision: str | None = field(default=None, metadata={"help": "Revision of a hub data set."})
-    reward: str | None = field(
-        default=None, metadata={"help": "exact, numeric, or package.module:function; the task's own if unset."}
+    reward: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "exact, numeric, math, choice, code, ... (docs/rewards.md), or package.module:function; several "
+            "are added up, and the first one is what an evaluation counts. The task's own if unset."
+        },
     )
     runs_dir: str = field(default="runs", metadata={"help": "Where runs without --output_dir get their folder."})
     threads: int = field(default=0, metadata={"help": "CPU threads of torch; 0: torch's choice."})

@@ -10,6 +10,7 @@ from typing import Any
 
 from riskpo.atomic import read_json, write_json
 from riskpo.errors import DataError, ResumeError
+from riskpo.rewards.adapters import VerifierReward
 from riskpo.rewards.match import gold_number
 
 # The built-in rewards: whether a gold answer can be compared with, and what it should be.
@@ -19,30 +20,41 @@ _GOLD: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-def check_gold(answers: list[Any], reward: str | None) -> str | None:
+def check_gold(train: Any, name: str | None, judge: Callable[..., Any]) -> str | None:
     """Whether a built-in reward can use the gold answers. Returns a line to say where it cannot use some.
 
     Args:
-        answers: the column `answer`.
-        reward: the reward's name; any but a built-in one passes.
+        train: the training set, a `datasets.Dataset`.
+        name: the reward's name; None: the task's own.
+        judge: the reward; any but a built-in one passes.
 
     Raises:
         DataError: it can use none of them.
     """
-    if reward not in _GOLD or not answers:
+    if isinstance(judge, VerifierReward):
+        used = [*judge.verifier.columns, *judge.verifier.optional_columns]
+        rows = train.select_columns([column for column in used if column in train.column_names]).to_list()
+        problems = judge.verifier.check_gold(rows)
+        shown = judge.verifier.columns[0] if judge.verifier.columns else "answer"
+        golds = [row.get(shown) for row in rows]
+    elif name in _GOLD and len(train):
+        usable, expected = _GOLD[str(name)]
+        golds = train["answer"][:]
+        problems = [None if usable(gold) else f"expected is {expected}" for gold in golds]
+    else:
         return None
-    usable, expected = _GOLD[reward]
-    bad = [row for row, gold in enumerate(answers, 1) if not usable(gold)]
-    if len(bad) == len(answers):
-        raise DataError(
-            f"reward {reward} can use none of the {len(answers)} gold answers: the first, in row 1, is "
-            f"{_end_of(answers[0])}; expected is {expected}."
-        )
+    bad = [row for row, problem in enumerate(problems, 1) if problem is not None]
     if not bad:
         return None
+    reason = str(problems[bad[0] - 1]).rstrip(".")
+    if len(bad) == len(golds):
+        raise DataError(
+            f"reward {name} can use none of the {len(golds)} gold answers: the first, in row 1, is "
+            f"{_end_of(golds[0])}; {reason}."
+        )
     return (
-        f"{len(bad)} of {len(answers)} gold answers cannot be used by reward {reward} (the first: row {bad[0]}, "
-        f"{_end_of(answers[bad[0] - 1])}): their responses count for nothing."
+        f"{len(bad)} of {len(golds)} gold answers cannot be used by reward {name} (the first: row {bad[0]}, "
+        f"{_end_of(golds[bad[0] - 1])}): their responses count for nothing."
     )
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,19 +13,18 @@ from rich.console import Console
 from riskpo.atomic import read_json, write_json, write_text
 from riskpo.engines.dynamic_sampling import check_dynamic_sampling
 from riskpo.engines.train_data import check_for_training
-from riskpo.errors import ConfigError, DataError, ResumeError, unknown_name
+from riskpo.errors import ConfigError, DataError, ResumeError
 from riskpo.models.registry import resolve_model
-from riskpo.rewards.match import exact_match, numeric_match
+from riskpo.rewards.registry import REWARDS
 from riskpo.rewards.trial import try_reward
 from riskpo.runs.arguments import Plan
 from riskpo.runs.data import check_gold, check_same_data, keep_data
 from riskpo.runs.environment import describe_environment, is_secret, record_resume
 from riskpo.runs.folder import check_free, discard, last_checkpoint, reserve
 from riskpo.runs.ranges import check_evaluation, check_ranges, check_saving
+from riskpo.runs.rewards import RunReward, run_reward
 from riskpo.tasks.files import is_local, load_rows
 from riskpo.tasks.registry import get_task
-
-REWARDS: dict[str, Callable[..., Any]] = {"exact": exact_match, "numeric": numeric_match}
 
 
 @dataclass(frozen=True)
@@ -38,14 +34,14 @@ class Inputs:
     Args:
         train: the training set; None: on the hub, loaded later.
         held_out: rows to evaluate on.
-        reward: the reward function.
+        reward: what is trained on, and what is evaluated.
         notes: lines to say before the run starts.
         checked, unchecked: what of data, reward and model was looked at, and what could not be, in words.
     """
 
     train: Any
     held_out: list[dict[str, Any]]
-    reward: Callable[..., Any]
+    reward: RunReward
     notes: tuple[str, ...] = ()
     checked: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
@@ -69,23 +65,22 @@ def check(plan: Plan) -> Inputs:
     unloaded = "whether the model loads and fits"
     if train is None:
         return Inputs(train, held_out, reward, unchecked=("the hub data set", "the reward on it", unloaded))
-    notes = _check_train(plan, train)
-    if not plan.training.check_rewards or not _try_reward(reward, train):
+    notes = _check_train(plan, train, reward)
+    if not plan.training.check_rewards or not _try_reward(reward.train, train):
         return Inputs(train, held_out, reward, notes, ("training set",), ("the reward", unloaded))
     return Inputs(train, held_out, reward, notes, ("training set", "the reward on its first rows"), (unloaded,))
 
 
-def _check_train(plan: Plan, train: Any) -> tuple[str, ...]:
+def _check_train(plan: Plan, train: Any, reward: RunReward) -> tuple[str, ...]:
     """Checks the training set, whether it was a file or came from the hub. Returns lines to say."""
     training = plan.training
-    columns = ["answer"] if plan.run.reward in REWARDS else []
-    check_for_training(train, training, columns)
+    check_for_training(train, training, list(reward.columns))
     if training.dynamic_sampling:
         rounds = training.dynamic_sampling_max_rounds
         check_dynamic_sampling(train, training.prompts_per_generation, rounds, own_rollouts=False)
     if plan.checkpoint is not None and plan.explicit_dir is not None:
         check_same_data(plan.explicit_dir, train)
-    note = check_gold(train["answer"][:], plan.run.reward) if columns else None
+    note = check_gold(train, plan.run.reward[0] if plan.run.reward else None, reward.judge)
     return () if note is None else (note,)
 
 
@@ -209,7 +204,7 @@ def _trainer(plan: Plan, inputs: Inputs, run_dir: Path, console: Console, callba
     train = inputs.train
     if train is None:
         train = _hub_data(plan)
-        _say_notes(_check_train(plan, train), console)
+        _say_notes(_check_train(plan, train, inputs.reward), console)
     if plan.checkpoint is None and PartialState().is_main_process:
         keep_data(run_dir, train)
     plan.training.model_init_kwargs = {
@@ -221,7 +216,7 @@ def _trainer(plan: Plan, inputs: Inputs, run_dir: Path, console: Console, callba
     try:
         trainer = RiskPOTrainer(
             model=model,
-            reward_funcs=inputs.reward,
+            reward_funcs=inputs.reward.train,
             args=plan.training,
             train_dataset=train,
             quantization_config=get_quantization_config(plan.model),
@@ -257,7 +252,7 @@ def _evaluate(trainer: Any, inputs: Inputs, plan: Plan, path: Path, console: Con
                 trainer.accelerator.unwrap_model(trainer.model),
                 trainer.processing_class,
                 inputs.held_out,
-                inputs.reward,
+                inputs.reward.judge,
                 samples=plan.run.eval_samples,
                 max_new_tokens=plan.training.max_completion_length,
                 temperature=plan.training.temperature,
@@ -276,7 +271,7 @@ def _evaluate(trainer: Any, inputs: Inputs, plan: Plan, path: Path, console: Con
     return values
 
 
-def _data(plan: Plan) -> tuple[Any, list[dict[str, Any]], Callable[..., Any]]:
+def _data(plan: Plan) -> tuple[Any, list[dict[str, Any]], RunReward]:
     """Training set (None: a hub id, loaded later), held-out rows, reward."""
     from datasets import Dataset
 
@@ -291,11 +286,12 @@ def _data(plan: Plan) -> tuple[Any, list[dict[str, Any]], Callable[..., Any]]:
             held_out = task.rows(run.eval_split, run.eval_prompts, 0) if run.eval_prompts else []
         except ValueError as error:
             raise DataError(str(error)) from error
-        return Dataset.from_list(rows), held_out, task.reward if run.reward is None else load_reward(run.reward)
-    if run.reward is None:
-        raise ConfigError("own data needs a --reward: exact, numeric, or package.module:function.")
+        own = RunReward(task.reward, task.reward, ())
+        return Dataset.from_list(rows), held_out, run_reward(run.reward, plan.training) if run.reward else own
+    if not run.reward:
+        raise ConfigError(f"own data needs a --reward: {', '.join(REWARDS)}, or package.module:function.")
     assert run.dataset is not None
-    reward = load_reward(run.reward)
+    reward = run_reward(run.reward, plan.training)
     return load_rows(run.dataset) if is_local(run.dataset) else None, [], reward
 
 
@@ -314,29 +310,6 @@ def _prompts_used(plan: Plan) -> int:
     if training.dynamic_sampling:
         generations = max(generations, 1 + training.dynamic_sampling_max_rounds)
     return int(training.prompts_per_generation * generations)
-
-
-def load_reward(name: str) -> Callable[..., Any]:
-    """A built-in reward by name, or a function as `package.module:function` (the current folder is searched first).
-
-    Raises:
-        ConfigError: an unknown name, or nothing callable there.
-    """
-    if name in REWARDS:
-        return REWARDS[name]
-    if ":" not in name:
-        raise ConfigError(unknown_name("reward", name, REWARDS) + " Or your own function: package.module:function.")
-    module_name, function_name = name.split(":", 1)
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        function = getattr(importlib.import_module(module_name), function_name)
-    except Exception as error:  # importing runs the user's code: whatever it raises, the reward cannot be loaded
-        raise ConfigError(f"the reward {name!r} cannot be loaded: {type(error).__name__}: {error}") from error
-    if not callable(function):
-        raise ConfigError(f"the reward {name!r} is a {type(function).__name__}, not a function.")
-    result: Callable[..., Any] = function
-    return result
 
 
 def _how_to_resume(run_dir: Path) -> str:

@@ -1,0 +1,100 @@
+"""The reward of a run: built-in ones by name, the user's own by module, several as a weighted sum."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from riskpo.engines.trl_config import RiskPOConfig
+from riskpo.errors import ConfigError
+from riskpo.rewards.adapters import VerifierReward
+from riskpo.rewards.registry import REWARDS, make_reward
+from riskpo.rewards.shaping import WeightedSum
+
+# A reward of TRL's, which needs the longest completion that the run allows.
+OVERLONG = "soft_overlong"
+_OVERLONG_SHARE = 0.2  # of the longest completion is where the punishment begins: DAPO's 4 096 of 20 480 tokens
+
+
+@dataclass(frozen=True)
+class RunReward:
+    """What a run is rewarded by.
+
+    Args:
+        train: the reward function that is trained on.
+        judge: the first of its parts: what says whether an answer is right, and what an evaluation counts.
+        columns: the columns of the data that the built-in parts need.
+    """
+
+    train: Callable[..., Any]
+    judge: Callable[..., Any]
+    columns: tuple[str, ...]
+
+
+def run_reward(names: list[str], training: RiskPOConfig) -> RunReward:
+    """The reward of a run. Its weights are taken out of `training.reward_weights`, which TRL would count again.
+
+    Args:
+        names: built-in names, `soft_overlong`, or `package.module:function`; the first one judges.
+        training: for the weights and the longest completion.
+
+    Raises:
+        ConfigError: an unknown name, a name twice, or weights that do not fit.
+    """
+    if len(set(names)) != len(names):
+        raise ConfigError(f"reward names one of its parts twice: {names}. Weigh it instead (reward_weights).")
+    functions = [load_reward(name, training) for name in names]
+    columns = tuple(
+        dict.fromkeys(column for name, one in zip(names, functions, strict=True) for column in _columns(name, one))
+    )
+    if len(functions) == 1:
+        return RunReward(functions[0], functions[0], columns)
+    try:
+        total = WeightedSum(functions, training.reward_weights)
+    except ValueError as error:
+        raise ConfigError(f"reward {names}: {error}") from error
+    training.reward_weights = None
+    return RunReward(total, functions[0], columns)
+
+
+def load_reward(name: str, training: RiskPOConfig | None = None) -> Callable[..., Any]:
+    """A built-in reward by name, or a function as `package.module:function` (the current folder is searched first).
+
+    Raises:
+        ConfigError: an unknown name, or nothing callable there.
+    """
+    if name == OVERLONG and training is not None:
+        return _overlong(training)
+    if name in REWARDS or ":" not in name or name.split(":")[0] in REWARDS:
+        return make_reward(name)
+    module_name, function_name = name.split(":", 1)
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+    except Exception as error:  # importing runs the user's code: whatever it raises, the reward cannot be loaded
+        raise ConfigError(f"the reward {name!r} cannot be loaded: {type(error).__name__}: {error}") from error
+    if not callable(function):
+        raise ConfigError(f"the reward {name!r} is a {type(function).__name__}, not a function.")
+    result: Callable[..., Any] = function
+    return result
+
+
+def _overlong(training: RiskPOConfig) -> Callable[..., Any]:
+    from trl.rewards import get_soft_overlong_punishment
+
+    longest = training.max_completion_length
+    if longest is None:
+        raise ConfigError(f"reward {OVERLONG} needs max_completion_length.")
+    result: Callable[..., Any] = get_soft_overlong_punishment(longest, max(round(_OVERLONG_SHARE * longest), 1))
+    return result
+
+
+def _columns(name: str, function: Callable[..., Any]) -> tuple[str, ...]:
+    if isinstance(function, VerifierReward):
+        return function.verifier.columns
+    return ("answer",) if name in ("exact", "numeric") else ()
