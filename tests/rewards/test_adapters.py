@@ -92,6 +92,14 @@ def test_machinery_that_is_down_stops_the_training():
         reward(completions=["down", "down"], answer=["1"] * 2)
 
 
+def test_a_whole_batch_that_fails_stops_at_once():
+    reward = VerifierReward(Twice())
+    assert reward(completions=["down"] * 7, answer=["1"] * 7) == [None] * 7
+    assert reward(completions=["down"] * 7 + ["2"], answer=["1"] * 8) == [None] * 7 + [1.0]
+    with pytest.raises(InfrastructureError, match="22 of the last 23"):
+        reward(completions=["down"] * 8, answer=["1"] * 8)
+
+
 @pytest.mark.parametrize(("allowed", "window"), [(-1, 10), (10, 10), (1, 0)])
 def test_thresholds_that_mean_nothing(allowed, window):
     with pytest.raises(ValueError, match="max_infra_errors"):

@@ -14,6 +14,7 @@ from riskpo.rewards.verdict import Status, Verdict, Verifier
 
 # Logged as shares of a batch; always all of them, because ranks that log different names would wait for each other.
 LOGGED: tuple[Status, ...] = ("no_answer", "unparsable", "timeout", "bad_gold", "infra_error")
+WHOLE_BATCH = 8  # completions that do not all fail by chance
 
 
 class VerifierReward:
@@ -25,8 +26,8 @@ class VerifierReward:
     Args:
         verifier: what judges.
         max_infra_errors: how many of the last `window` completions may fail to be judged because of the machinery (no
-            worker, no sandbox, no disk). One more stops the training: a verifier that is down would look like a data
-            set that nobody can solve.
+            worker, no sandbox, no disk). One more stops the training, and so does a whole batch of at least
+            `WHOLE_BATCH`: a verifier that is down would look like a data set that nobody can solve.
         window: completions that are looked back at.
         prefix: of the logged names; tell two verifiers in one run apart by it.
 
@@ -93,11 +94,12 @@ class VerifierReward:
         with self._lock:
             self._failed.extend(verdict.status == "infra_error" for verdict in verdicts)
             failed, seen = sum(self._failed), len(self._failed)
-        if failed > self.max_infra_errors:
+        whole = len(verdicts) >= WHOLE_BATCH and all(verdict.status == "infra_error" for verdict in verdicts)
+        if failed > self.max_infra_errors or whole:
             last = next(verdict.reason for verdict in reversed(verdicts) if verdict.status == "infra_error")
             raise InfrastructureError(
                 f"reward {self.__name__} could not judge {failed} of the last {seen} completions because its machinery "
-                f"failed, more than the {self.max_infra_errors} of {self.window} that are allowed. The last one: "
+                f"failed; {self.max_infra_errors} of {self.window} are allowed, and not all of a batch. The last one: "
                 f"{last} Training stops here, at the last checkpoint nothing is lost; `riskpo doctor rewards` tries "
                 "the verifier by itself."
             )
