@@ -26,11 +26,12 @@ PHRASES: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a reward said of a completion: a score or None, and a sentence where it gives one."""
+    """What a reward said of a completion: a score or None, and where it says so the answer it found and a reason."""
 
     score: float | None
     status: str
     reason: str
+    answer: str | None = None
 
     @property
     def full(self) -> bool:
@@ -140,7 +141,7 @@ def phrase_of(judge: Judge, rows: Sequence[Row], golds: Sequence[str]) -> tuple[
 
 
 def _judgement(verdict: Verdict) -> Judgement:
-    return Judgement(verdict.score, verdict.status, verdict.reason)
+    return Judgement(verdict.score, verdict.status, verdict.reason, verdict.answer)
 
 
 def _waited_for(returned: Any) -> Any:
