@@ -47,6 +47,7 @@ _NAME = re.compile(r"[A-Za-z](?:_(?:[A-Za-z0-9]|\{[A-Za-z0-9]+\}))?\s*={1,2}\s*(
 _MONEY = re.compile(r"^(?P<sign>[-+]\s*)?(?:\\\$|€|£|¥)\s*")
 _PERCENT = re.compile(r"\s*(?:\\?%|\\text\s?\{\s*(?:\\?%|percent)\s*\}|(?<=[\d}]) percent|(?<=\d)percent)$")
 _DEGREES = re.compile(r"\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})(?:\s*(?:\\text\{\s*)?[CF]\}?)?$")
+_OF_ANGLES = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")  # there a degree is pi/180, no unit
 _TEXT_UNIT = re.compile(r"\s*\\text\s?\{(?P<unit>[^{}]*)\}(?P<power>\s*\^\s*(?:[23]|\{[23]\}))?$")
 _PLAIN_UNIT = re.compile(r"(?<=[\d}.])(?P<gap>\s*)(?P<unit>[A-Za-z](?:[A-Za-z /'.-]|\^\{?[23]\}?)*)$")
 
@@ -109,7 +110,7 @@ def without_marks(text: str) -> Marked:
     for _ in range(3):
         if found := _PERCENT.search(text):
             percent = True
-        elif found := _DEGREES.search(text):
+        elif (found := _DEGREES.search(text)) and not _OF_ANGLES.search(text):
             unit = unit or "degree"
         elif found := _TEXT_UNIT.search(text) or _PLAIN_UNIT.search(text):
             groups = found.groupdict()
