@@ -6,6 +6,8 @@ meaning: digits, operators, brackets, separators and units all stay.
 
 from __future__ import annotations
 
+# ruff: noqa: RUF001  characters that look alike are the subject of this file
+
 import re
 import unicodedata
 
@@ -52,7 +54,9 @@ _SPACES = re.compile(r"(?<!\\)\\[;:>\s]|~|\s")
 _THOUSANDS_SPACE = re.compile(r"(?<![\d.,])\d{1,3}(?:\\,\d{3})+(?![\d])")  # 12\,000
 _THOUSANDS_BRACE = re.compile(r"(?<=\d)\s*(?:\{,\}|,\s*\\!)\s*(?=\d)")  # 12{,}000  12,\!000
 _DELIMITERS = re.compile(r"(?<!\\)(?:\$|\\[()\[\]])")
-_AND = re.compile(r"\s*,?\s*(?:\\text\s?\{\s*(?:and|or)\s*\}|(?<![A-Za-z\\{])(?:and|or)(?![A-Za-z}]))\s*", re.IGNORECASE)
+_AND = re.compile(
+    r"\s*,?\s*(?:\\text\s?\{\s*(?:and|or)\s*\}|(?<![A-Za-z\\{])(?:and|or)(?![A-Za-z}]))\s*", re.IGNORECASE
+)
 _SHORT_FRACTION = re.compile(r"\\frac\s*(?:(\d)|(\{[^{}]*\}))\s*(?:(\d)|(\{))")
 _SHORT_ROOT = re.compile(r"\\sqrt\s*(\d)")
 _CONSTANT = re.compile(r"\\text\s?\{\s*([ei])\s*\}")  # an upright e or i is the number

@@ -3,7 +3,8 @@ r"""The fast path: answers that are plain numbers, compared exactly as fractions
 `compare` says "equal" or "different" only where both texts are numbers in a form that has one meaning; anything else is
 "unknown" and belongs to `riskpo.rewards.symbolic`. Read as numbers: integers with or without thousands separators
 (`1,000`, `1\,000`, `1{,}000`), decimals, fractions (`3/4`, `\frac{3}{4}`, `\frac34`), mixed numbers (`1\frac45` is
-9/5), scientific notation (`3\times10^{4}`, `3e4`), signs, `x = 5`, `\$5`, and any of these with a unit or a percent sign.
+9/5), scientific notation (`3\times10^{4}`, `3e4`), signs, `x = 5`, `\$5`, and any of these with a unit or a percent
+sign.
 
 - Decimals are exact: `0.33` is 33/100 and no third. Only a row's own tolerance makes an approximation right.
 - Leading zeros mean nothing: `025` is 25. A comma is never a decimal point.

@@ -146,7 +146,7 @@ def _digits_fit(digits: str, base: int) -> bool:
 
 
 def _both_signs(text: str) -> list[str]:
-    r"""`a \pm b` as both values. More than one sign is read as independent only where it is the last resort: refused."""
+    r"""`a \pm b` as both values."""
     pieces = _PLUS_MINUS.split(text)
     if len(pieces) > 2:
         raise UnreadableError("more than one \\pm in one value can mean two things.")
@@ -302,4 +302,3 @@ def _depth_at(text: str) -> list[int]:
         last, depth = start + 1, behind
     depths[last:] = [depth] * (len(text) - last)
     return depths
-

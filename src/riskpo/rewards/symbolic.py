@@ -27,10 +27,10 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-import sympy
-from latex2sympy2_extended import NormalizationConfig, latex2sympy
-from latex2sympy2_extended.latex2sympy2 import ConversionConfig
-from math_verify import grader, verify
+import sympy  # type: ignore[import-untyped]
+from latex2sympy2_extended import NormalizationConfig, latex2sympy  # type: ignore[import-untyped]
+from latex2sympy2_extended.latex2sympy2 import ConversionConfig  # type: ignore[import-untyped]
+from math_verify import grader, verify  # type: ignore[import-untyped]
 
 from riskpo.rewards.equality import Rules, leaves, same, words
 from riskpo.rewards.notation import UnreadableError
@@ -110,7 +110,9 @@ def _rules(tolerance: str | None, unit: str | None, *, by_text: bool = True) -> 
 
 # --- parsing ---
 
-_REFUSED = re.compile(r"\\text|\\f?box|\\boxed|\\ldots|\\dots|\\cdots|\.\.|[\"'#@&?;]|__|\d\s*_|\\\\|=|(?<![A-Za-z\\])\d+\s+\d")
+_REFUSED = re.compile(
+    r"\\text|\\f?box|\\boxed|\\ldots|\\dots|\\cdots|\.\.|[\"'#@&?;]|__|\d\s*_|\\\\|=|(?<![A-Za-z\\])\d+\s+\d"
+)
 _DEGREES = re.compile(r"(\d+(?:\.\d+)?)\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})")
 _PRODUCT = re.compile(r"(?<=[\d)])\s*(?=\()")  # 3(4), (3)(4)
 _TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
@@ -126,14 +128,14 @@ def expression(text: str) -> Any:
     if "\\begin{" not in text:
         if refused := _REFUSED.search(text):
             raise UnreadableError(f"{refused.group()!r} is not read in a formula.")
+        if "=" in text and not _UNDONE_COMMAND.search(text):
+            raise UnreadableError("an equals sign stands inside a formula.")
         if _TRIGONOMETRIC.search(text):
             text = _DEGREES.sub(r"(\1 \\cdot \\frac{\\pi}{180})", text)
         text = _PRODUCT.sub(r" \\cdot ", text)
     try:
-        parsed = latex2sympy(
-            text, is_real=True, normalization_config=_NORMALIZATION, conversion_config=_CONVERSION
-        )
-    except Exception as error:  # noqa: BLE001  the parser raises bare Exceptions
+        parsed = latex2sympy(text, is_real=True, normalization_config=_NORMALIZATION, conversion_config=_CONVERSION)
+    except Exception as error:
         raise UnreadableError(f"the formula {text[:60]!r} cannot be read.") from error
     if not isinstance(parsed, (sympy.Basic, sympy.MatrixBase)):
         raise UnreadableError(f"{text[:60]!r} is no formula.")
@@ -271,7 +273,7 @@ def same_set(gold: str, answer: str) -> bool:
         return False
     if ours == theirs:
         return True
-    return ours.symmetric_difference(theirs) == sympy.S.EmptySet
+    return bool(ours.symmetric_difference(theirs) == sympy.S.EmptySet)
 
 
 def _as_set(text: str) -> Any:

@@ -53,11 +53,14 @@ SCALES = {
 
 # After one of these words the number is no longer the answer, or not that number.
 NOT_UNITS = frozenset(
-    "not isnt is are was were be no never none nor neither or and but if else when unless maybe perhaps possibly "
-    "could would might may should wrong false incorrect approx approximately about around plus minus times over "
-    "divided multiplied squared cubed root sqrt factorial mod modulo percent percentage pct power pi log ln sin cos "
-    "tan half third quarter half-dozen infinity to than more less greater fewer through until up down something "
-    "any many some the this that these those answer solution result equals equal exactly rather instead".split()
+    re.findall(
+        r"\S+",
+        "not isnt is are was were be no never none nor neither or and but if else when unless maybe perhaps possibly "
+        "could would might may should wrong false incorrect approx approximately about around plus minus times over "
+        "divided multiplied squared cubed root sqrt factorial mod modulo percent percentage pct power pi log ln sin "
+        "cos tan half third quarter infinity to than more less greater fewer through until up down something any many "
+        "some the this that these those answer solution result equals equal exactly rather instead",
+    )
 )
 _WORD = re.compile(r"[A-Za-z][A-Za-z'.-]*")
 _FORM = re.compile(r"[A-Za-z][A-Za-z /'.-]{0,39}(?:\^\{?[23]\}?)?\.?")
