@@ -41,6 +41,10 @@ class EngineError(RiskPOError, RuntimeError):
     """The training engine does not behave as this package relies on (usually: an incompatible version)."""
 
 
+class WorkerError(RiskPOError, RuntimeError):
+    """Worker processes that cannot be started or kept; the message holds their own traceback where there is one."""
+
+
 class MissingExtraError(RiskPOError, ImportError):
     """An optional dependency is absent; the message holds the exact install command."""
 
