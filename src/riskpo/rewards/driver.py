@@ -1,4 +1,4 @@
-"""What runs inside the sandbox beside a candidate whose functions are tested: it calls them, and writes what they return.
+"""What runs in the sandbox beside a candidate whose functions are tested: it calls them and writes what they return.
 
 One request a line comes in, one answer a line goes out, both in the codec:
 
@@ -54,7 +54,7 @@ class _Driver:
         verb, *rest = decode(line)
         try:
             # The arguments a second time: to tell afterwards what the call changed.
-            return encode(self.load(*rest) if verb == "load" else self.call(*rest, decode(line)[2]))
+            return encode(self.load(*rest) if verb == "load" else self.call(decode(line)[2], *rest))
         except CodecError as error:
             return encode(["uncarried", str(error)[:_LONGEST_TEXT]])
         except BaseException as error:  # noqa: BLE001  (SystemExit and whatever else a candidate raises)
@@ -80,7 +80,7 @@ class _Driver:
             found = getattr(solution(), name)
         return found
 
-    def call(self, name: str, arguments: list[Any], named: dict[str, Any], before: list[Any]) -> list[Any]:
+    def call(self, before: list[Any], name: str, arguments: list[Any], named: dict[str, Any]) -> list[Any]:
         result = self.function(name)(*arguments, **named)  # type: ignore[misc]
         return ["value", result, _changes(before, arguments)]
 

@@ -8,11 +8,11 @@ The conventions, stated because numbers depend on them:
 
 - What stands before the last `</think>` does not count. A `<think>` that is never closed leaves no answer at all: the
   completion was cut, or the answer hides in the reasoning.
-- Of several blocks the last counts that says it is Python (`python`, `py`, `python3`, in any case); where none does, the
-  last that names no language. Blocks of other languages (`text`, `cpp`, `output`) are skipped.
+- Of several blocks the last counts that says it is Python (`python`, `py`, `python3`, in any case); where none does,
+  the last that names no language. Blocks of other languages (`text`, `cpp`, `output`) are skipped.
 - A fence is three or more backticks or tildes at the start of a line, after blanks at most; the same character, at
-  least as many, alone on its line, closes it. A block that is never closed, because the text ends or another block begins,
-  is no answer: its program was cut.
+  least as many, alone on its line, closes it. A block that is never closed, because the text ends or another block
+  begins, is no answer: its program was cut.
 - Without any fence there is no answer, unless `bare` says that the whole text is the program, as base models write it.
 """
 

@@ -2,10 +2,10 @@
 
 | shape | columns | kind |
 |---|---|---|
-| CodeContests, LiveCodeBench, TACO: standard input and output | `tests`: a list of `{"input", "output"}` | `StdioTests` |
+| CodeContests, LiveCodeBench: standard input, output | `tests`: a list of `{"input", "output"}` | `StdioTests` |
 | the same as columns | `tests`: `{"input": [...], "output": [...]}` (or `inputs`, `outputs`) | `StdioTests` |
 | LiveCodeBench: functions | `tests` with `testtype` = `functional` and `fn_name` | `CallTests` |
-| HumanEval | `test` that defines `check(candidate)`, `entry_point`, and its prompt in `question` or `prompt` | `CodeTests` |
+| HumanEval | `test` that defines `check(candidate)`; `entry_point`; the prompt in `question` or `prompt` | `CodeTests` |
 | MBPP | `test_list`, perhaps `test_imports` and `test_setup_code` | `CodeTests` |
 
 `tests` may also be the text of such a JSON value. `checker` is optional: how outputs are compared (checkers.py). The
@@ -22,9 +22,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-COLUMNS = (
-    "tests", "test", "entry_point", "question", "prompt", "test_list", "test_imports", "test_setup_code", "checker", "name",
-)  # fmt: skip
+COLUMNS = ("tests", "test", "entry_point", "question", "prompt", "test_list", "test_imports", "test_setup_code")
+COLUMNS += ("fn_name", "checker", "name")
 
 
 class TestsError(ValueError):
@@ -233,10 +232,21 @@ def _read_asserts(row: Mapping[str, Any]) -> CodeTests:
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
-    functions = unknown - (modules - called)
+    functions = unknown - (modules - called) or _shadowed(trees)
     if not functions:
         raise TestsError("test_list calls no function that a candidate could define")
     return CodeTests(tuple(sorted(functions)), tuple(units), None, _imports(modules - called) + setup, imported)
+
+
+def _shadowed(trees: Sequence[ast.Module]) -> set[str]:
+    """The candidate's function where it has the name of a built-in one: what the asserts call first of all."""
+    firsts = set()
+    for assertion in (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Assert)):
+        for node in ast.walk(assertion.test):  # breadth first
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                firsts.add(node.func.id)
+                break
+    return firsts if len(firsts) == 1 else set()
 
 
 def _parsed(source: str, column: str) -> ast.Module:
