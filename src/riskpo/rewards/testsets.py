@@ -5,7 +5,7 @@
 | CodeContests, LiveCodeBench: standard input, output | `tests`: a list of `{"input", "output"}` | `StdioTests` |
 | the same as columns | `tests`: `{"input": [...], "output": [...]}` (or `inputs`, `outputs`) | `StdioTests` |
 | LiveCodeBench: functions | `tests` with `testtype` = `functional` and `fn_name` | `CallTests` |
-| HumanEval | `test` that defines `check(candidate)`; `entry_point`; the prompt in `question` or `prompt` | `CodeTests` |
+| HumanEval | `test`, defines `check(candidate)`; `entry_point`; the prompt: `question` or `prompt` | `CodeTests` |
 | MBPP | `test_list`, perhaps `test_imports` and `test_setup_code` | `CodeTests` |
 
 `tests` may also be the text of such a JSON value. `checker` is optional: how outputs are compared (checkers.py). The
@@ -22,8 +22,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-COLUMNS = ("tests", "test", "entry_point", "question", "prompt", "test_list", "test_imports", "test_setup_code")
-COLUMNS += ("fn_name", "checker", "name")
+COLUMNS = (
+    *("tests", "fn_name", "checker", "name"),
+    *("test", "entry_point", "question", "prompt"),
+    *("test_list", "test_imports", "test_setup_code"),
+)
 
 
 class TestsError(ValueError):
