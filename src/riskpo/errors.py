@@ -41,6 +41,10 @@ class SandboxError(RiskPOError, RuntimeError):
     """No sandbox for model-written programs, or one that does not protect; the message holds the way out."""
 
 
+class BadTestsError(RiskPOError, ValueError):
+    """The tests of a row that cannot be used: absent, malformed, or several right outputs and no checker."""
+
+
 class SessionEnded(RiskPOError, RuntimeError):
     """A program in a session gave no answer and never will.
 

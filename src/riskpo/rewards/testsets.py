@@ -22,17 +22,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from riskpo.errors import BadTestsError
+from riskpo.rewards.checkers_codeforces import checker_of
+
 COLUMNS = (
     *("tests", "fn_name", "checker", "name"),
     *("test", "entry_point", "question", "prompt"),
     *("test_list", "test_imports", "test_setup_code"),
 )
-
-
-class TestsError(ValueError):
-    """Tests that cannot be used; the message says why."""
-
-    __test__ = False  # for pytest, which takes every class that begins with "Test" for one of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +88,7 @@ def read_tests(row: Mapping[str, Any]) -> Tests:
     """The tests of a row.
 
     Raises:
-        TestsError: there are none, or they are malformed.
+        BadTestsError: there are none, or they are malformed.
     """
     if row.get("tests") is not None:
         return _read_cases(row)
@@ -99,7 +96,7 @@ def read_tests(row: Mapping[str, Any]) -> Tests:
         return _read_check(row)
     if row.get("test_list") is not None:
         return _read_asserts(row)
-    raise TestsError("no tests: none of the columns tests, test and entry_point, test_list")
+    raise BadTestsError("no tests: none of the columns tests, test and entry_point, test_list")
 
 
 # --- inputs and outputs ---
@@ -108,22 +105,20 @@ def read_tests(row: Mapping[str, Any]) -> Tests:
 def _read_cases(row: Mapping[str, Any]) -> StdioTests | CallTests:
     cases = _list_of_cases(row["tests"])
     if not cases:
-        raise TestsError("no tests: the column tests is empty")
+        raise BadTestsError("no tests: the column tests is empty")
     for number, case in enumerate(cases):
         if not isinstance(case, Mapping) or not all(isinstance(case.get(key), str) for key in ("input", "output")):
-            raise TestsError(f"test {number} has no texts input and output")
+            raise BadTestsError(f"test {number} has no texts input and output")
     kinds = {case.get("testtype") or ("functional" if case.get("fn_name") else "stdin") for case in cases}
-    checker = row.get("checker") or "tokens"
-    if not isinstance(checker, str):
-        raise TestsError(f"the checker is a {type(checker).__name__}, not a text")
+    checker = checker_of(row)
     if kinds == {"stdin"}:
         pairs = tuple((_utf8(case["input"]), _utf8(case["output"])) for case in cases)
         if not any(output.split() for _, output in pairs):
-            raise TestsError("every expected output is empty: a program that does nothing would pass")
+            raise BadTestsError("every expected output is empty: a program that does nothing would pass")
         return StdioTests(pairs, checker)
     if kinds == {"functional"}:
         return _read_calls(row, cases, checker)
-    raise TestsError(f"tests of the types {sorted(map(str, kinds))}; allowed: all stdin, or all functional")
+    raise BadTestsError(f"tests of the types {sorted(map(str, kinds))}; allowed: all stdin, or all functional")
 
 
 def _list_of_cases(tests: Any) -> list[Any]:
@@ -131,12 +126,12 @@ def _list_of_cases(tests: Any) -> list[Any]:
         try:
             tests = json.loads(tests)
         except (ValueError, RecursionError):
-            raise TestsError("the column tests is a text that is no JSON") from None
+            raise BadTestsError("the column tests is a text that is no JSON") from None
     if isinstance(tests, Mapping):  # columns: {"input": [...], "output": [...]}
         columns = {key.removesuffix("s") if key in ("inputs", "outputs") else key: tests[key] for key in tests}
         inputs, outputs = columns.get("input"), columns.get("output")
         if not isinstance(inputs, Sequence) or not isinstance(outputs, Sequence) or len(inputs) != len(outputs):
-            raise TestsError("tests has no lists input and output of equal length")
+            raise BadTestsError("tests has no lists input and output of equal length")
         others = {key: columns.get(key) for key in ("testtype", "fn_name")}
         return [
             {"input": one, "output": other, **{key: _at(value, i, len(inputs)) for key, value in others.items()}}
@@ -144,7 +139,7 @@ def _list_of_cases(tests: Any) -> list[Any]:
         ]
     if isinstance(tests, Sequence):
         return list(tests)
-    raise TestsError(f"the column tests is a {type(tests).__name__}, not a list")
+    raise BadTestsError(f"the column tests is a {type(tests).__name__}, not a list")
 
 
 def _at(value: Any, position: int, count: int) -> Any:
@@ -152,7 +147,7 @@ def _at(value: Any, position: int, count: int) -> Any:
     if isinstance(value, str) or value is None:
         return value
     if len(value) != count:
-        raise TestsError(f"{len(value)} values of testtype or fn_name for {count} tests")
+        raise BadTestsError(f"{len(value)} values of testtype or fn_name for {count} tests")
     return value[position]
 
 
@@ -160,13 +155,13 @@ def _utf8(text: str) -> bytes:
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:
-        raise TestsError("a test that is no UTF-8") from None
+        raise BadTestsError("a test that is no UTF-8") from None
 
 
 def _read_calls(row: Mapping[str, Any], cases: Sequence[Mapping[str, Any]], checker: str) -> CallTests:
     names = {case.get("fn_name") or row.get("fn_name") for case in cases}
     if len(names) != 1 or not (isinstance(name := names.pop(), str) and name.isidentifier()):
-        raise TestsError("the tests do not name one function in fn_name")
+        raise BadTestsError("the tests do not name one function in fn_name")
     read = tuple(
         ([_literal(line) for line in case["input"].splitlines() if line.strip()], _literal(case["output"]))
         for case in cases
@@ -183,7 +178,7 @@ def _literal(text: str) -> Any:
     try:
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-        raise TestsError(f"neither JSON nor a literal: {text[:60]!r}") from None
+        raise BadTestsError(f"neither JSON nor a literal: {text[:60]!r}") from None
 
 
 # --- test code ---
@@ -192,15 +187,15 @@ def _literal(text: str) -> Any:
 def _read_check(row: Mapping[str, Any]) -> CodeTests:
     entry, source = row["entry_point"], row["test"]
     if not isinstance(source, str) or not (isinstance(entry, str) and entry.isidentifier()):
-        raise TestsError("test and entry_point must be texts, and entry_point the name of a function")
+        raise BadTestsError("test and entry_point must be texts, and entry_point the name of a function")
     tree = _parsed(source, "test")
     if "check" not in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}:
-        raise TestsError("test does not define check(candidate)")
+        raise BadTestsError("test does not define check(candidate)")
     prompt, helpers = _prompt_of(row, entry)
     unknown = _free_names([*helpers.body, *tree.body]) - {entry}
     modules = {name for name in unknown if name in sys.stdlib_module_names}
     if unknown - modules:
-        raise TestsError(f"test refers to {', '.join(sorted(unknown - modules))}, which nothing defines")
+        raise BadTestsError(f"test refers to {', '.join(sorted(unknown - modules))}, which nothing defines")
     preamble = ast.unparse(helpers)
     return CodeTests((entry,), (source,), "check", _imports(modules) + preamble, preamble, prompt)
 
@@ -223,7 +218,7 @@ def _read_asserts(row: Mapping[str, Any]) -> CodeTests:
     units, imports = row["test_list"], row.get("test_imports") or ()
     imports = (imports,) if isinstance(imports, str) else imports
     if isinstance(units, str) or not units or not all(isinstance(unit, str) for unit in (*units, *imports)):
-        raise TestsError("test_list must be a list of texts that is not empty, and so must test_imports where it is")
+        raise BadTestsError("test_list must be a list of texts that is not empty, and so must test_imports where it is")
     imported = "\n".join(imports)
     setup = imported + "\n" + (row.get("test_setup_code") or "")
     trees = [_parsed(source, "test_list") for source in (setup, *units)]
@@ -237,7 +232,7 @@ def _read_asserts(row: Mapping[str, Any]) -> CodeTests:
     }
     functions = unknown - (modules - called) or _shadowed(trees)
     if not functions:
-        raise TestsError("test_list calls no function that a candidate could define")
+        raise BadTestsError("test_list calls no function that a candidate could define")
     return CodeTests(tuple(sorted(functions)), tuple(units), None, _imports(modules - called) + setup, imported)
 
 
@@ -256,7 +251,7 @@ def _parsed(source: str, column: str) -> ast.Module:
     try:
         return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise TestsError(f"{column} is no Python: {type(error).__name__}: {error}") from None
+        raise BadTestsError(f"{column} is no Python: {type(error).__name__}: {error}") from None
 
 
 def _free_names(statements: Sequence[ast.stmt]) -> set[str]:
