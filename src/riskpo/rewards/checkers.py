@@ -2,7 +2,7 @@
 
 | checker | a right output |
 |---|---|
-| `tokens` (default) | the same words in the same order; blanks, line ends and empty lines do not matter, letters' case does |
+| `tokens` (default) | the same words in the same order; blanks and line ends do not matter, the case of letters does |
 | `lines` | the same lines; blanks at their ends and empty lines at the end do not matter |
 | `nocase` | as `tokens`, but `YES` is `yes` |
 | `floats:1e-6` | as `tokens`, but numbers may differ by this much, absolutely or relative to the expected one |
@@ -11,8 +11,8 @@
 | `codeforces:1025_B` ... | any right output of that problem (checkers_codeforces.py) |
 
 The whole output counts: one word too few or too many is wrong. Numbers are compared as text (`1.0` is not `1`) unless
-`floats` says otherwise, and `floats` knows decimal numbers alone: `nan`, `inf` and `1_000` are words. Bytes are compared,
-so an output that is no UTF-8 is simply different.
+`floats` says otherwise, and `floats` knows decimal numbers alone: `nan`, `inf` and `1_000` are words. Bytes are
+compared, so an output that is no UTF-8 is simply different.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _close(expected: bytes, given: bytes, within: Fraction) -> bool:
     if not (_NUMBER.fullmatch(expected) and _NUMBER.fullmatch(given)):
         return False
     right, found = Fraction(expected.decode()), Fraction(given.decode())
-    return abs(right - found) <= within * max(1, abs(right))
+    return abs(right - found) <= within * max(Fraction(1), abs(right))
 
 
 class Words:

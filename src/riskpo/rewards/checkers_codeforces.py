@@ -1,11 +1,11 @@
 """Checkers for problems of Codeforces with several right outputs that code data sets hold.
 
-CodeContests keeps one output a test, and comparing with that rejects right programs. A row of such a problem is found by
-its column `name` (`1025_B. Weakened Common Divisor`), unless its column `checker` says otherwise.
+CodeContests keeps one output a test, and comparing with that rejects right programs. A row of such a problem is found
+by its column `name` (`1025_B. Weakened Common Divisor`), unless its column `checker` says otherwise.
 
 What makes an output the best possible (a count, a length, whether there is any) is taken from the expected output; the
-rest is checked against the input. Some inputs of CodeContests are mutations that break the problem's own rules; where an
-input cannot be read, only the expected output is right.
+rest is checked against the input. Some inputs of CodeContests are mutations that break the problem's own rules; where
+an input cannot be read, only the expected output is right.
 """
 
 from __future__ import annotations

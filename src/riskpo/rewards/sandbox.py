@@ -144,7 +144,7 @@ class Sandbox(Protocol):
         stdin: bytes = b"",
         *,
         limits: Limits = DEFAULT_LIMITS,
-        files: Mapping[str, bytes] = {},  # noqa: B006
+        files: Mapping[str, bytes] = {},
     ) -> Execution:
         """Runs a Python program (standard library only) on one input, alone, from a clean state.
 
