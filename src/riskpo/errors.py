@@ -63,6 +63,10 @@ class SessionEnded(RiskPOError, RuntimeError):
         return type(self), (self.status, self.detail)
 
 
+class WorkerError(RiskPOError, RuntimeError):
+    """Worker processes that cannot be started or kept; the message holds their own traceback where there is one."""
+
+
 class MissingExtraError(RiskPOError, ImportError):
     """An optional dependency is absent; the message holds the exact install command."""
 

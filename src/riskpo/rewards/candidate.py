@@ -11,6 +11,7 @@ import builtins
 import functools
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,8 @@ class Candidate:
 
     def __init__(self, sandbox: Sandbox, sources: Sequence[str], names: Sequence[str], budget: Budget) -> None:
         self._sandbox, self._sources, self._names, self._budget = sandbox, list(sources), list(names), budget
+        seconds = budget.total_seconds + _START_SECONDS
+        self._limits = replace(budget.limits, wall_seconds=seconds, cpu_seconds=seconds)
         self._deadline = Deadline(budget.total_seconds)
         self._open = ExitStack()
         self._session: Session | None = None
@@ -103,7 +106,7 @@ class Candidate:
             try:
                 self._session = self._open.enter_context(self._sandbox.session(_program(), limits=self._budget.limits))
             except SandboxError:  # a sandbox without sessions
-                self._session = Replay(self._sandbox, _program(), self._budget.limits)
+                self._session = Replay(self._sandbox, _program(), self._limits)
             kind, *parts = self._exchange(encode(["load", self._sources, self._names]), _START_SECONDS)
             if kind == "loaded":
                 return

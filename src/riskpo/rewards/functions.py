@@ -36,8 +36,8 @@ def packed(sandbox: Sandbox, program: str, tests: CallTests | CodeTests, budget:
     return pickle.dumps((sandbox, program, tests, budget))
 
 
-def judge(task: bytes) -> tuple[list[bool] | None, str, str]:
-    """Judges one candidate: which tests passed, the status and the reason of a `Report`; None: unusable tests.
+def judge(task: bytes) -> tuple[list[bool], str, str]:
+    """Judges one candidate: which tests passed, the status and the reason of a `Report`.
 
     Args:
         task: made by `packed` in the trainer's process.
@@ -46,7 +46,7 @@ def judge(task: bytes) -> tuple[list[bool] | None, str, str]:
     try:
         report = judge_functions(sandbox, program, tests, budget)
     except BadTestsError as error:
-        return None, "bad_gold", str(error)
+        return [], "bad_gold", str(error)
     return list(report.passed), report.status, report.reason
 
 

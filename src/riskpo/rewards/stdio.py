@@ -34,7 +34,7 @@ def judge_stdio(sandbox: Sandbox, program: str, tests: StdioTests, budget: Budge
             failed = failed or ("timeout", f"test {number}: {budget.total_seconds:g} s for all tests are used up")
             break
         seconds = min(budget.test_seconds, deadline.left)
-        done = sandbox.run(program, given, limits=replace(budget.limits, wall_seconds=seconds))
+        done = sandbox.run(program, given, limits=replace(budget.limits, wall_seconds=seconds, cpu_seconds=seconds))
         if done.status == "infra_error":
             return Report(tuple([False] * len(passed)), "infra_error", done.detail)
         status, reason = _status(done)

@@ -1,0 +1,398 @@
+"""How the tasks of a pool get to its workers: one thread a worker, which takes a few tasks of one caller at a time.
+
+A thread sends its worker a chunk of tasks and waits for one result after the other; each has its own wall clock.
+Callers take turns, and a worker gives back what it has not begun of its chunk after some milliseconds, so nobody waits
+for all of somebody else's tasks.
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from riskpo.errors import WorkerError
+from riskpo.rewards.worker_process import Server, ServerConfig, ServerLostError, Worker
+from riskpo.rewards.worker_wire import RETURNED, decode, encode
+
+OutcomeStatus = Literal["done", "timeout", "memory", "error", "crash"]
+_STATUSES = get_args(OutcomeStatus)
+_DEATHS = 4  # workers that may die on a task: the first and three that try again
+_STARTS = 5  # times that a server, or a fork, is tried in a row
+_MOST_TASKS = 64  # of a chunk
+_MOST_BYTES = 1 << 20  # of a chunk of more than one task
+_SEND_SECONDS = 30.0  # for a worker to take a chunk; it is idle and does nothing but read
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one task.
+
+    Args:
+        status: `done`; `timeout`; `memory` (more than the cap); `error` (the function raised, or the task or its result
+            cannot be handed over); `crash` (worker after worker died on this task).
+        value: what the function returned; None unless `done`.
+        detail: an exception's type and message, or what killed the worker.
+        seconds: wall-clock time of the task, where it ended by itself; the limit, where that ended it.
+    """
+
+    status: OutcomeStatus
+    value: Any = None
+    detail: str = ""
+    seconds: float = 0.0
+
+
+class Job:
+    """The tasks of one caller.
+
+    Args:
+        tasks: the arguments of each.
+        seconds: wall-clock time for each.
+        total_seconds: for all; a task that has not begun by then is a timeout. None = no limit.
+        max_bytes: of one encoded task.
+    """
+
+    def __init__(
+        self, tasks: Sequence[tuple[Any, ...]], seconds: float, total_seconds: float | None, max_bytes: int
+    ) -> None:
+        self.seconds = seconds
+        self.total_seconds = total_seconds
+        self.end = None if total_seconds is None else time.monotonic() + total_seconds
+        self.outcomes: list[Outcome | None] = [None] * len(tasks)
+        self.payloads: list[bytes] = []
+        self.pending: deque[int] = deque()
+        self.queued = False
+        self.left = len(tasks)
+        self.finished = threading.Event()
+        self.error: str | None = None
+        self.deaths: Counter[int] = Counter()
+        self.starved: set[int] = set()  # ran out of memory in a worker that was not fresh: one that is decides
+        self.chunk = 4  # tasks that a worker is given at once
+        for index, task in enumerate(tasks):
+            payload, problem = _encoded(task, max_bytes)
+            self.payloads.append(payload)
+            if problem:
+                self.settle(index, Outcome("error", detail=problem))
+            else:
+                self.pending.append(index)
+
+    def settle(self, index: int, outcome: Outcome) -> None:
+        """Gives a task its only outcome."""
+        if self.outcomes[index] is None:
+            self.outcomes[index] = outcome
+            self.left -= 1
+            if not self.left:
+                self.finished.set()
+
+    def take(self, most: int) -> list[int]:
+        """The next tasks of a chunk, at most `most` and at least one."""
+        chunk = [self.pending.popleft()]
+        size = len(self.payloads[chunk[0]])
+        while self.pending and len(chunk) < min(most, self.chunk) and chunk[0] not in self.starved:
+            following = self.pending[0]
+            size += len(self.payloads[following])
+            if size > _MOST_BYTES or following in self.starved:
+                break
+            chunk.append(self.pending.popleft())
+        return chunk
+
+    def expire(self) -> None:
+        """Settles what has not begun, where the time for all is over."""
+        if self.end is not None and time.monotonic() >= self.end:
+            detail = f"not begun within the {self.total_seconds:g} s for all {len(self.outcomes)} tasks (total_seconds)"
+            while self.pending:
+                self.settle(self.pending.popleft(), Outcome("timeout", detail=detail))
+
+    def drop(self, error: str | None = None) -> None:
+        """No further task of it is begun."""
+        self.pending.clear()
+        if error is not None and not self.finished.is_set():
+            self.error = error
+            self.finished.set()
+
+
+class Engine:
+    """The threads and processes of a pool; started by the first job, gone after `close`."""
+
+    def __init__(self, config: ServerConfig, workers: int, recycle_after: int | None) -> None:
+        self._config = config
+        self._workers = workers
+        self._recycle_after = recycle_after
+        self._changed = threading.Condition()  # its lock guards the queue and the jobs
+        self._queue: deque[Job] = deque()
+        self._jobs: set[Job] = set()
+        self._threads: list[threading.Thread] = []
+        self._alive = 0
+        self._closing = threading.Event()
+        self._gone = threading.Event()
+        self._server_lock = threading.Lock()  # one request to the server at a time
+        self._server: Server | None = None
+
+    def run(self, job: Job) -> list[Outcome]:
+        """Waits for a job.
+
+        Raises:
+            WorkerError: no worker can be started, or the pool was closed.
+        """
+        with self._changed:
+            if self._closing.is_set():
+                raise WorkerError("this pool of workers is closed. Make a new one.")
+            self._start_threads()
+            self._jobs.add(job)
+            self._enqueue(job)
+        try:
+            if job.end is not None and not job.finished.wait(max(0.0, job.end - time.monotonic())):
+                with self._changed:
+                    job.expire()
+            job.finished.wait()
+        finally:  # also when the caller is interrupted
+            with self._changed:
+                self._jobs.discard(job)
+                job.drop()
+        if job.error is not None:
+            raise WorkerError(job.error)
+        return [outcome for outcome in job.outcomes if outcome is not None]
+
+    def pids(self) -> list[int]:
+        """The process ids of the workers that exist now."""
+        server = self._server
+        return [] if server is None else [pid for pid in list(server.workers) if pid > 0]
+
+    def close(self) -> None:
+        """Kills the workers; jobs under way raise. Returns when processes and threads are gone."""
+        with self._changed:
+            self._closing.set()
+            self._fail("the pool of workers was closed while it worked.")
+            self._changed.notify_all()
+        server = self._server
+        if server is not None:
+            server.interrupt()
+        # A collection of garbage may close a pool in any thread, its own included: that one ends by itself.
+        if threading.current_thread() not in self._threads:
+            for thread in self._threads:
+                thread.join()
+
+    # --- the queue; all under the lock ---
+
+    def _start_threads(self) -> None:
+        while len(self._threads) < self._workers:
+            thread = threading.Thread(target=self._loop, name="riskpo-worker", daemon=True)
+            self._alive += 1
+            try:
+                thread.start()
+            except RuntimeError:
+                self._alive -= 1
+                raise
+            self._threads.append(thread)
+
+    def _enqueue(self, job: Job) -> None:
+        if job.pending and not job.queued:
+            job.queued = True
+            self._queue.append(job)
+            self._changed.notify(min(len(job.pending), self._workers))
+
+    def _take(self) -> tuple[Job, list[int]] | None:
+        with self._changed:
+            while not self._closing.is_set():
+                if not self._queue:
+                    self._changed.wait()
+                    continue
+                job = self._queue.popleft()  # the caller who has waited longest
+                job.queued = False
+                job.expire()
+                if job.pending:
+                    share = -(-len(job.pending) // (2 * self._workers))
+                    chunk = job.take(min(_MOST_TASKS, share))
+                    self._enqueue(job)
+                    return job, chunk
+        return None
+
+    def _give_back(self, job: Job, indices: Sequence[int]) -> None:
+        with self._changed:
+            if job in self._jobs:
+                job.pending.extendleft(reversed(indices))
+                job.expire()
+                self._enqueue(job)
+
+    def _settle(self, job: Job, index: int, outcome: Outcome) -> None:
+        with self._changed:
+            job.settle(index, outcome)
+
+    def _fail(self, error: str) -> None:
+        with self._changed:
+            for job in self._jobs:
+                job.drop(error)
+            self._queue.clear()
+
+    # --- the threads ---
+
+    def _loop(self) -> None:
+        worker: Worker | None = None
+        try:
+            while (work := self._take()) is not None:
+                try:
+                    worker = self._serve(worker, *work)
+                except WorkerError as error:
+                    worker = None
+                    self._fail(str(error))
+        except BaseException as error:
+            self._fail(f"a thread of the pool has failed: {type(error).__name__}: {error}")
+            raise
+        finally:
+            if worker is not None:
+                worker.channel.close()
+            self._leave()
+
+    def _leave(self) -> None:
+        """The server ends with the last thread, and no thread before: the kernel would kill what it started."""
+        with self._changed:
+            self._alive -= 1
+            last = not self._alive
+        if last:
+            with self._server_lock:
+                self._drop_server(wait=10.0)
+            self._gone.set()
+        else:
+            self._gone.wait()
+
+    def _serve(self, worker: Worker | None, job: Job, chunk: list[int]) -> Worker | None:
+        """Runs a chunk of tasks; the worker for the next, or None where it is gone."""
+        if worker is not None and self._spent(worker, job, chunk):
+            self._end(worker)
+            worker = None
+        if worker is None:
+            worker = self._new_worker()
+        position, sent = 0, False
+        try:
+            worker.channel.send(pickle.dumps([job.payloads[index] for index in chunk]), _SEND_SECONDS)
+            sent = True
+            for position, index in enumerate(chunk):
+                body = worker.channel.receive(job.seconds)
+                if body == RETURNED:
+                    job.chunk = position
+                    self._give_back(job, chunk[position:])
+                    return worker
+                outcome = _read(body)
+                worker.done += 1
+                if outcome.status == "memory":
+                    self._end(worker)
+                    self._after_memory(job, index, outcome, fresh=worker.done == 1)
+                    self._give_back(job, chunk[position + 1 :])
+                    return None
+                self._settle(job, index, outcome)
+        except TimeoutError:
+            ending, peak = self._end(worker)
+            if sent:
+                limit = Outcome("timeout", detail=f"no result within {job.seconds:g} s", seconds=job.seconds)
+                self._settle(job, chunk[position], limit)
+            else:
+                self._after_death(job, chunk[position], f"{ending}; it had not taken its tasks", peak)
+            self._after_kill(job, chunk[position + 1 :])
+            return None
+        except (EOFError, OSError, ValueError) as error:
+            ending, peak = self._end(worker)
+            reason = f"{ending} ({error})" if isinstance(error, ValueError) else ending
+            self._after_death(job, chunk[position], reason, peak)
+            self._after_kill(job, chunk[position + 1 :])
+            return None
+        job.chunk = min(2 * job.chunk, _MOST_TASKS)
+        return worker
+
+    def _spent(self, worker: Worker, job: Job, chunk: list[int]) -> bool:
+        """Whether a worker has done enough, or too much for a task that needs a fresh one."""
+        if self._recycle_after is not None and worker.done >= self._recycle_after:
+            return True
+        return worker.done > 0 and chunk[0] in job.starved
+
+    def _after_memory(self, job: Job, index: int, outcome: Outcome, fresh: bool) -> None:
+        if fresh or index in job.starved:
+            self._settle(job, index, outcome)
+        else:
+            job.starved.add(index)
+            self._give_back(job, [index])
+
+    def _after_death(self, job: Job, index: int, reason: str, peak: int) -> None:
+        job.deaths[index] += 1
+        if job.deaths[index] < _DEATHS:
+            self._give_back(job, [index])
+            return
+        cap = self._config.memory_mb
+        full = cap is not None and peak > 0.75 * cap * 2**20
+        detail = f"{_DEATHS} workers died on this task, the last by {reason}, at {peak / 2**20:.0f} MiB"
+        self._settle(job, index, Outcome("memory" if full else "crash", detail=detail))
+
+    def _after_kill(self, job: Job, rest: list[int]) -> None:
+        job.chunk = max(1, job.chunk // 2)
+        self._give_back(job, rest)
+
+    # --- the processes ---
+
+    def _new_worker(self) -> Worker:
+        problem = ""
+        with self._server_lock:
+            for attempt in range(_STARTS):
+                if attempt:
+                    self._closing.wait(0.1 * 2**attempt)
+                try:
+                    if self._server is None:
+                        self._server = Server(self._config)
+                        self._refuse_when_closing()
+                        self._server.load()
+                    self._refuse_when_closing()
+                    worker = self._server.fork()
+                    self._refuse_when_closing()
+                    return worker
+                except ServerLostError:
+                    problem = "their server ends again and again"
+                    self._drop_server(wait=0.0)
+                except BlockingIOError as error:
+                    problem = str(error)
+                except WorkerError:
+                    self._drop_server(wait=0.0)
+                    raise
+        raise WorkerError(f"no worker for {self._config.function!r} can be started: {problem} ({_STARTS} attempts).")
+
+    def _refuse_when_closing(self) -> None:
+        if self._closing.is_set():
+            raise WorkerError("the pool of workers was closed while it started.")
+
+    def _end(self, worker: Worker) -> tuple[str, int]:
+        """Kills a worker; how it ended, and its peak memory in bytes."""
+        with self._server_lock:
+            try:
+                if worker.server is self._server:
+                    return self._server.end(worker)
+            except ServerLostError:
+                self._drop_server(wait=0.0)
+            worker.channel.close()
+            return "the end of its server", 0
+
+    def _drop_server(self, wait: float) -> None:
+        if self._server is not None:
+            server, self._server = self._server, None
+            server.close(wait)
+
+
+def _encoded(task: tuple[Any, ...], max_bytes: int) -> tuple[bytes, str]:
+    """A task as bytes, or why it cannot be handed over."""
+    try:
+        payload = encode(tuple(task))
+    except (TypeError, RecursionError, MemoryError, ValueError) as error:
+        return b"", f"{type(error).__name__}: {error}"
+    if len(payload) > max_bytes:
+        return b"", f"ValueError: a task of {len(payload)} bytes; the most is {max_bytes} (max_bytes)"
+    return payload, ""
+
+
+def _read(body: bytes) -> Outcome:
+    try:
+        status, value, detail, seconds = decode(body)
+    except Exception as error:
+        raise ValueError(f"its result cannot be read: {type(error).__name__}: {error}") from error
+    if status not in _STATUSES:
+        raise ValueError("its result is no outcome")
+    return Outcome(status, value, detail, seconds)
