@@ -12,6 +12,7 @@ enter the sandbox, and the comparison is the caller's. Ending with exit code 0 p
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
@@ -193,6 +194,11 @@ def open_sandbox(name: str = "bubblewrap", *, probe: bool = True, **options: Any
 
 
 def _made(name: str, options: dict[str, Any]) -> Sandbox:
+    if name in NAMES and sys.platform != "linux":
+        raise SandboxError(
+            f"the sandbox {name!r} needs Linux (5.4 or newer), and this is {sys.platform}. Give the address of a "
+            "SandboxFusion server instead."
+        )
     if name == "bubblewrap":
         from riskpo.rewards.bubblewrap import Bubblewrap
 
