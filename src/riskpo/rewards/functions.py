@@ -10,6 +10,7 @@ never ended itself, timed out or answered with what cannot be compared.
 
 from __future__ import annotations
 
+import functools
 import pickle
 import random
 from collections.abc import Sequence
@@ -33,7 +34,7 @@ PRELUDE += "import sys\nsys.setrecursionlimit(50_000)\n"
 
 def packed(sandbox: Sandbox, program: str, tests: CallTests | CodeTests, budget: Budget) -> bytes:
     """The task of a worker: what `judge` wants, as bytes, since workers are handed plain values only."""
-    return pickle.dumps((sandbox, program, tests, budget))
+    return pickle.dumps((pickle.dumps(sandbox), program, tests, budget))
 
 
 def judge(task: bytes) -> tuple[list[bool], str, str]:
@@ -44,10 +45,17 @@ def judge(task: bytes) -> tuple[list[bool], str, str]:
     """
     sandbox, program, tests, budget = pickle.loads(task)
     try:
-        report = judge_functions(sandbox, program, tests, budget)
+        report = judge_functions(_sandbox(sandbox), program, tests, budget)
     except BadTestsError as error:
         return [], "bad_gold", str(error)
     return list(report.passed), report.status, report.reason
+
+
+@functools.cache
+def _sandbox(pickled: bytes) -> Sandbox:
+    """The same for every task of a worker: a sandbox has to look for its tools once."""
+    sandbox: Sandbox = pickle.loads(pickled)
+    return sandbox
 
 
 def judge_functions(sandbox: Sandbox, program: str, tests: CallTests | CodeTests, budget: Budget) -> Report:
