@@ -40,9 +40,7 @@ def emptied(source: str, function: str, body: str) -> str:
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name == function:
-            node.body = ast.parse(body if body != "return None" else "pass").body
-            if body == "return None":
-                node.body = [ast.Return(ast.Constant(None))]
+            node.body = ast.parse(f"def body():\n    {body}").body[0].body
     return ast.unparse(ast.fix_missing_locations(tree))
 
 
@@ -77,7 +75,9 @@ def _other_integer(node, rng):
 
 
 def _other_constant(node, rng):
-    node.value = not node.value if type(node.value) is bool else node.value + (1.5 if type(node.value) is float else "x")
+    node.value = (
+        not node.value if type(node.value) is bool else node.value + (1.5 if type(node.value) is float else "x")
+    )
 
 
 def _shift_comparison(node, rng):

@@ -7,6 +7,7 @@ False and strings stand for themselves, small integers too, and everything else 
     ["f", "0x1.8p+1"]  float     ["t", v...]  tuple        ["r", start, stop, step]  range
     ["c", f, f]  complex         ["s", v...]  set          ["n", v...]  an iterator, with what was left in it
     ["b", "base64"]  bytes       ["z", v...]  frozenset    ["dk", ...] ["dv", ...] ["di", ...]  views of a dict
+    ["u", "base64"]  str with halves of characters, two of which JSON would join
     ["y", "base64"]  bytearray   ["m"]  a match of a regular expression: true, and nothing else is known of it
 
 `decode` reads what a hostile program wrote. It builds exact built-in types only, whatever the value called itself in
@@ -33,6 +34,7 @@ _SEQUENCES: dict[str, type] = {"l": list, "t": tuple, "s": set, "z": frozenset}
 _BASES: tuple[type, ...] = (int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict)
 _VIEWS: dict[type, str] = {type({}.keys()): "dk", type({}.values()): "dv", type({}.items()): "di"}
 _HEX_FLOAT = re.compile(r"-?0x[01]\.[0-9a-f]{1,13}p[+-][0-9]{1,4}|-?inf|nan")
+_HALVES = re.compile("[\ud800-\udfff]")
 _HEX_INT = re.compile(r"-?0x[0-9a-f]+")
 
 
@@ -122,7 +124,10 @@ class _Encoder:
                 raise CodecError(f"an integer of {plain.bit_length()} bits")
             return plain if -_PLAIN < plain < _PLAIN else ["i", hex(plain)]
         if base is str:
-            return str.__str__(value)
+            text = str.__str__(value)
+            if _HALVES.search(text) is None:
+                return text
+            return ["u", base64.b64encode(text.encode("utf-8", "surrogatepass")).decode("ascii")]
         if base is float:
             return ["f", float.hex(value)]
         if base is complex:
@@ -165,7 +170,7 @@ class _Decoder:
         return self.tagged(raw[0], raw[1:], depth - 1)
 
     def tagged(self, tag: str, parts: list[Any], depth: int) -> Any:
-        if tag in ("i", "f", "b", "y", "c"):
+        if tag in ("i", "f", "c", "b", "y", "u"):
             return _scalar(tag, parts)
         if tag == "m" and not parts:
             return Match()
@@ -203,4 +208,6 @@ def _scalar(tag: str, parts: list[Any]) -> Any:
         found = base64.b64decode(parts[0], validate=True)
     except binascii.Error:
         raise CodecError("bytes of the wrong form") from None
+    if tag == "u":
+        return found.decode("utf-8", "surrogatepass")
     return found if tag == "b" else bytearray(found)
