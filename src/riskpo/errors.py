@@ -41,6 +41,32 @@ class EngineError(RiskPOError, RuntimeError):
     """The training engine does not behave as this package relies on (usually: an incompatible version)."""
 
 
+class SandboxError(RiskPOError, RuntimeError):
+    """No sandbox for model-written programs, or one that does not protect; the message holds the way out."""
+
+
+class BadTestsError(RiskPOError, ValueError):
+    """The tests of a row that cannot be used: absent, malformed, or several right outputs and no checker."""
+
+
+class SessionEnded(RiskPOError, RuntimeError):
+    """A program in a session gave no answer and never will.
+
+    Args:
+        status: why, one of the statuses of `riskpo.rewards.sandbox.Execution`; "exited" = it ended by itself with
+            exit code 0.
+        detail: a sentence for a person who wonders.
+    """
+
+    def __init__(self, status: str, detail: str) -> None:
+        super().__init__(f"{status}: {detail}")
+        self.status = status
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type[SessionEnded], tuple[str, str]]:
+        return type(self), (self.status, self.detail)
+
+
 class WorkerError(RiskPOError, RuntimeError):
     """Worker processes that cannot be started or kept; the message holds their own traceback where there is one."""
 

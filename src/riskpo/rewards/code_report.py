@@ -1,0 +1,53 @@
+"""What running one program on the tests of its problem came to, before any score is made of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from riskpo.rewards.sandbox import Limits
+from riskpo.rewards.verdict import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How one program did.
+
+    Args:
+        passed: for each test whether it passed; tests that were not run have not.
+        status: "correct" where all passed, otherwise what the first failure was, or why nothing can be said.
+        reason: a sentence on that failure.
+    """
+
+    passed: tuple[bool, ...]
+    status: Status
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one completion may use.
+
+    Args:
+        limits: of each program that is run: one per input, or one for all calls of a function.
+        test_seconds: wall-clock time for one input, or one call.
+        total_seconds: wall-clock time for all tests of a completion together.
+        every_test: run the others too after one has failed.
+    """
+
+    limits: Limits
+    test_seconds: float
+    total_seconds: float
+    every_test: bool
+
+
+class Deadline:
+    """When the time of a completion is up."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds; 0 when it is over."""
+        return max(0.0, self._end - time.monotonic())
