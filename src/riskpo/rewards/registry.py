@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from riskpo.errors import ConfigError, unknown_name
+
+Score = Literal["all", "fraction", "dense"]
 
 
 def _exact() -> Callable[..., Any]:
@@ -37,7 +39,7 @@ def _choice() -> Callable[..., Any]:
     return VerifierReward(ChoiceVerifier())
 
 
-def _code(score: str) -> Callable[[], Callable[..., Any]]:
+def _code(score: Score) -> Callable[[], Callable[..., Any]]:
     def make() -> Callable[..., Any]:
         from riskpo.rewards.adapters import VerifierReward
         from riskpo.rewards.code import CodeVerifier
