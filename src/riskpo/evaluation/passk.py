@@ -119,7 +119,8 @@ def scores_array(scores: Sequence[Sequence[float | None]] | Floats) -> Floats:
     if outside.any():
         q, s = (int(i) for i in np.argwhere(outside)[0])
         raise DataError(f"question {q}, sample {s} has score {scores_QS[q, s]}; scores are in [0, 1], or None.")
-    return np.clip(scores_QS, 0.0, 1.0)
+    clipped: Floats = np.clip(scores_QS, 0.0, 1.0)
+    return clipped
 
 
 def count(scores: Sequence[Sequence[float | None]] | Floats) -> Counts:
@@ -139,7 +140,8 @@ def average(scores: Sequence[Sequence[float | None]] | Floats) -> Floats:
     scores_QS = scores_array(scores)
     usable_Q = (~np.isnan(scores_QS)).sum(axis=1)
     means: Floats = np.nansum(scores_QS, axis=1) / np.maximum(usable_Q, 1)
-    return np.where(usable_Q > 0, means, np.nan)
+    means[usable_Q == 0] = np.nan
+    return means
 
 
 @dataclass(frozen=True)

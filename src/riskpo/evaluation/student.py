@@ -1,4 +1,4 @@
-"""Quantiles of the normal and of Student's t distribution: all that the intervals need of them. No SciPy for two numbers."""
+"""Quantiles of the normal and of Student's t distribution. No SciPy for two numbers."""
 
 from __future__ import annotations
 
