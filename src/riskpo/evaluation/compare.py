@@ -22,6 +22,7 @@ from riskpo.evaluation.pairs import Pairs, Scores, pass_pairs
 from riskpo.evaluation.power import POWER, Needed, about, needed
 from riskpo.evaluation.signflip import SignFlip, holm, sign_flip_test
 
+_POWER = f"{100 * POWER:g} %"
 Outcome = Literal["better", "worse", "not distinguishable"]
 
 
@@ -139,19 +140,19 @@ def compare_pairs(
     tests = [sign_flip_test(_differences([one], [Fraction(1)]), seed) for one in pairs.values()]
     corrected = holm([test.p for test in tests])
     tasks = {
-        task: _difference(task, [one], [1.0], test, p, len(pairs), names)
+        task: _difference((task, f"on {task}"), [one], [1.0], test, (p, len(pairs)), names)
         for (task, one), test, p in zip(pairs.items(), tests, corrected, strict=True)
     }
     if len(pairs) == 1:
         return Comparison(tasks, None, None, metric)
     every, total = list(pairs.values()), sum(len(one.a_Q) for one in pairs.values())
     overall = {}
-    for name, weights in (
-        ("macro", [Fraction(1, len(every))] * len(every)),
-        ("pooled", [Fraction(len(one.a_Q), total) for one in every]),
+    for name, where, weights in (
+        ("macro", f"averaged over {len(every)} tasks", [Fraction(1, len(every))] * len(every)),
+        ("pooled", f"over the questions of {len(every)} tasks pooled", [Fraction(len(p.a_Q), total) for p in every]),
     ):
         test = sign_flip_test(_differences(every, weights), seed)
-        overall[name] = _difference(name, every, [float(w) for w in weights], test, test.p, len(every), names)
+        overall[name] = _difference((name, where), every, [float(w) for w in weights], test, (test.p, 1), names)
     return Comparison(tasks, overall["macro"], overall["pooled"], metric)
 
 
@@ -171,51 +172,63 @@ def _rounded(differences_Q: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray
     return np.round(differences_Q, 12)
 
 
+@dataclass(frozen=True)
+class _Mean:
+    """A weighted mean over tasks of the difference; with one task it is that task's."""
+
+    difference: float
+    low: float
+    high: float
+    variance: float
+    within: float | None
+    questions: int
+    samples: float | None
+
+
+def _mean_of(pairs: Sequence[Pairs], weights: Sequence[float]) -> _Mean:
+    shares = np.array(weights)
+    differences = [_rounded(one.a_Q - one.b_Q) for one in pairs]
+    means = [float(d_Q.mean()) for d_Q in differences]
+    spreads = [(float(d_Q.var()), len(d_Q), one.blocks) for d_Q, one in zip(differences, pairs, strict=True)]
+    bounds = [difference_bounds(mean, *spread) for mean, spread in zip(means, spreads, strict=True)]
+    low, high = weighted_bounds(means, [x for x, _ in bounds], [x for _, x in bounds], shares)
+    variance = float(shares**2 @ [difference_error(*spread) ** 2 for spread in spreads])
+    withins = [one.within / len(one.a_Q) for one in pairs if one.within is not None]
+    within = float(shares**2 @ withins) if len(withins) == len(pairs) else None
+    counts = [one.samples * len(one.a_Q) for one in pairs if one.samples is not None]
+    questions = sum(len(one.a_Q) for one in pairs)
+    samples = sum(counts) / questions if len(counts) == len(pairs) else None
+    return _Mean(float(shares @ means), float(low), float(high), variance, within, questions, samples)
+
+
 def _difference(
-    task: str,
+    where: tuple[str, str],
     pairs: Sequence[Pairs],
     weights: Sequence[float],
     test: SignFlip,
-    p_holm: float,
-    tasks: int,
+    corrected: tuple[float, int],
     names: tuple[str, str],
 ) -> Difference:
-    shares = np.array(weights)
-    a, b = (
-        float(shares @ [values.mean() for values in side])
-        for side in zip(*((p.a_Q, p.b_Q) for p in pairs), strict=True)
-    )
-    moments = [(float(d.mean()), float(d.var()), len(d), p.blocks) for p in pairs for d in (_rounded(p.a_Q - p.b_Q),)]
-    bounds = [difference_bounds(*one) for one in moments]
-    low, high = weighted_bounds([one[0] for one in moments], [x for x, _ in bounds], [x for _, x in bounds], shares)
-    variance = float(shares**2 @ [difference_error(*one[1:]) ** 2 for one in moments])
-    withins = [one.within for one in pairs]
-    within = None
-    if not any(w is None for w in withins):
-        within = float(shares**2 @ [w / len(p.a_Q) for w, p in zip(withins, pairs, strict=True) if w is not None])
-    questions = sum(len(one.a_Q) for one in pairs)
-    samples = None
-    if all(one.samples is not None for one in pairs):
-        samples = sum(len(one.a_Q) * (one.samples or 0.0) for one in pairs) / questions
-    difference = float(shares @ [one[0] for one in moments])
+    """`where`: the name, and how a sentence says it; `corrected`: p, and for how many tasks."""
+    mean, shares = _mean_of(pairs, weights), np.array(weights)
     found = Difference(
-        task,
-        questions,
-        a,
-        b,
-        difference,
-        float(low),
-        float(high),
-        test,
-        p_holm,
-        needed(difference, variance, within, questions, samples),
-        _outcome(float(low), float(high), p_holm),
-        "",
-        sum(one.only_a for one in pairs),
-        sum(one.only_b for one in pairs),
-        sum(one.left_out for one in pairs),
+        task=where[0],
+        questions=mean.questions,
+        a=float(shares @ [one.a_Q.mean() for one in pairs]),
+        b=float(shares @ [one.b_Q.mean() for one in pairs]),
+        difference=mean.difference,
+        low=mean.low,
+        high=mean.high,
+        test=test,
+        p_holm=corrected[0],
+        needed=needed(mean.difference, mean.variance, mean.within, mean.questions, mean.samples),
+        outcome=_outcome(mean.low, mean.high, corrected[0]),
+        sentence="",
+        only_a=sum(one.only_a for one in pairs),
+        only_b=sum(one.only_b for one in pairs),
+        left_out=sum(one.left_out for one in pairs),
     )
-    return dataclasses.replace(found, sentence=_sentence(found, tasks, names))
+    return dataclasses.replace(found, sentence=_sentence(found, where[1], corrected[1], len(pairs), names))
 
 
 def _outcome(low: float, high: float, p: float) -> Outcome:
@@ -224,31 +237,32 @@ def _outcome(low: float, high: float, p: float) -> Outcome:
     return "better" if low > 0.0 else "worse"
 
 
-def _sentence(found: Difference, tasks: int, names: tuple[str, str]) -> str:
+def _sentence(found: Difference, where: str, corrected_for: int, pooled: int, names: tuple[str, str]) -> str:
     a, b = names
-    overall = {"macro": f"averaged over {tasks} tasks", "pooled": f"over the questions of {tasks} tasks pooled"}
-    where = overall.get(found.task, f"on {found.task}") if tasks > 1 else f"on {found.task}"
     difference, low, high = (100 * value for value in (found.difference, found.low, found.high))
     numbers = f"{difference:+.1f} points (95 % over questions {low:+.1f} to {high:+.1f}), p = {_p(found.test.p)}"
-    if found.task not in overall and tasks > 1:
-        numbers += f", {_p(found.p_holm)} corrected for {tasks} tasks"
+    if corrected_for > 1:
+        numbers += f", {_p(found.p_holm)} corrected for {corrected_for} tasks"
     numbers += f"; {found.test.name}, {found.questions} shared questions"
     numbers += f" ({found.left_out} more left out for too few usable samples)" if found.left_out else ""
     alone = f" Not compared: {found.only_a} questions that {a} alone has and {found.only_b} that {b} alone has."
     after = alone if found.only_a or found.only_b else ""
     if found.outcome != "not distinguishable":
         return f"{a} is {found.outcome} than {b} {where}: {numbers}.{after}"
-    return f"{a} and {b} are not distinguishable {where} with these samples: {numbers}. {_missing(found)}{after}"
+    return (
+        f"{a} and {b} are not distinguishable {where} with these samples: {numbers}. {_missing(found, pooled)}{after}"
+    )
 
 
-def _missing(found: Difference) -> str:
+def _missing(found: Difference, pooled: int) -> str:
     """What would be needed."""
     what = found.needed
-    detectable = f"A true difference of {100 * what.detectable:.1f} points would be found with {POWER:.0%} power."
+    detectable = f"A true difference of {100 * what.detectable:.1f} points would be found with {_POWER} power."
     if what.questions is None:
         return f"No difference was seen. {detectable}"
-    size = f"To find a difference of this size with {POWER:.0%} power"
-    text = f"{size}, {about(what.questions)} more questions would be needed"
+    size = f"To find a difference of this size with {_POWER} power"
+    spread = ", spread over the tasks as now" if pooled > 1 else ""
+    text = f"{size}, {about(what.questions)} more questions would be needed{spread}"
     if what.samples_enough is None:
         return f"{text}; what more samples of each would bring cannot be told from these. {detectable}"
     if not what.samples_enough:

@@ -78,10 +78,14 @@ def vote_of_subsets(votes: Sequence[int], rights: Sequence[float], silent: int, 
         silent: samples that do not vote.
         k: the size of the vote, at most all of them.
     """
+    if not votes:
+        return 0.0
     samples = sum(votes) + silent
     scale = 1.0 / math.comb(samples, k)
     total = 0.0
-    for m in range(1, min(k, max(votes, default=0)) + 1):
+    # No subset has winners with fewer: all its votes have to go somewhere, and so have those of the largest class.
+    fewest = max(1, math.ceil((k - silent) / len(votes)), max(votes) - (samples - k))
+    for m in range(fewest, min(k, max(votes)) + 1):
         pool = samples - sum(a for a in votes if a >= m)
         ways_RT = np.zeros((k + 1, k // m + 1))
         ways_RT[:, 0] = [math.comb(pool, r) * scale for r in range(k + 1)]
