@@ -126,8 +126,9 @@ def test_a_task_that_is_not_plain_is_an_error_of_its_own(pool):
     nested = []
     for _ in range(100_000):
         nested = [nested]
-    outcomes = pool.map([("same", 1), ("same", object()), ("same", deep), ("same", nested), ("same", 2)])
-    assert statuses(outcomes) == ["done", "error", "done", "error", "done"]
+    outcomes = pool.map([("same", 1), ("same", object()), ("same", deep), ("same", nested), ("same", 2), "same"])
+    assert statuses(outcomes) == ["done", "error", "done", "error", "done", "error"]
+    assert "not a str" in outcomes[5].detail
     assert "builtins.object cannot be handed over" in outcomes[1].detail
     while nested:  # or its own end recurses
         nested = nested[0]
@@ -363,6 +364,15 @@ def test_the_initializer_runs_once():
             assert pool.map([()])[0].value == (1, True)
 
 
+def test_what_the_initializer_started_lives_as_long_as_the_workers():
+    with WorkerPool(TASKS + "helper", initializer=TASKS + "leave_a_process", recycle_after=1) as pool:
+        values = [pool.map([()])[0].value for _ in range(3)]
+        (pid,) = {pid for pid, _ in values}
+        assert "Z" not in {state for _, state in values}
+        assert alive(pid)
+    assert not alive(pid)
+
+
 @pytest.mark.parametrize(
     ("function", "initializer", "text"),
     [
@@ -371,6 +381,7 @@ def test_the_initializer_runs_once():
         (TASKS + "LOADED_IN", None, "is a int, not a function"),
         (TASKS + "same", TASKS + "fail_to_start", "LookupError: the warm-up found nothing"),
         (TASKS + "same", TASKS + "leave_a_thread", "left 1 threads running"),
+        (TASKS + "same", TASKS + "use_a_pool", "every worker would start workers"),
     ],
 )
 def test_what_cannot_start_says_why(function, initializer, text):

@@ -145,6 +145,21 @@ def leave_a_thread():
     threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
 
 
+def leave_a_process():
+    WARM.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid)
+
+
+def helper():
+    return WARM[0], open(f"/proc/{WARM[0]}/stat").read().rpartition(")")[2].split()[0]
+
+
+def use_a_pool():
+    from riskpo.rewards.worker import WorkerPool
+
+    with WorkerPool("tests.rewards.worker_tasks:same", initializer="tests.rewards.worker_tasks:use_a_pool") as pool:
+        pool.map([(1,)])
+
+
 def fail_to_start():
     raise LookupError("the warm-up found nothing")
 

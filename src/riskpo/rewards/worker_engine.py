@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickle
 import threading
 import time
+import traceback
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -241,9 +242,11 @@ class Engine:
                 except WorkerError as error:
                     worker = None
                     self._fail(str(error))
-        except BaseException as error:
-            self._fail(f"a thread of the pool has failed: {type(error).__name__}: {error}")
-            raise
+                except Exception:  # noqa: BLE001 (whatever it is, callers hear of it instead of waiting for ever)
+                    worker = None
+                    self._fail(f"the pool of workers has failed. Its own traceback:\n{traceback.format_exc()}")
+                    with self._server_lock:  # ends the worker that was in use
+                        self._drop_server()
         finally:
             if worker is not None:
                 worker.channel.close()
@@ -268,10 +271,9 @@ class Engine:
             worker = None
         if worker is None:
             worker = self._new_worker()
-        position, sent = 0, False
+        position = -1  # the worker has nothing yet
         try:
             worker.channel.send(pickle.dumps([job.payloads[index] for index in chunk]), _SEND_SECONDS)
-            sent = True
             for position, index in enumerate(chunk):
                 body = worker.channel.receive(job.seconds)
                 if body == RETURNED:
@@ -286,20 +288,8 @@ class Engine:
                     self._give_back(job, chunk[position + 1 :])
                     return None
                 self._settle(job, index, outcome)
-        except TimeoutError:
-            ending, peak = self._end(worker)
-            if sent:
-                limit = Outcome("timeout", detail=f"no result within {job.seconds:g} s", seconds=job.seconds)
-                self._settle(job, chunk[position], limit)
-            else:
-                self._after_death(job, chunk[position], f"{ending}; it had not taken its tasks", peak)
-            self._after_kill(job, chunk[position + 1 :])
-            return None
-        except (EOFError, OSError, ValueError) as error:
-            ending, peak = self._end(worker)
-            reason = f"{ending} ({error})" if isinstance(error, ValueError) else ending
-            self._after_death(job, chunk[position], reason, peak)
-            self._after_kill(job, chunk[position + 1 :])
+        except (EOFError, OSError, ValueError) as error:  # a TimeoutError is an OSError
+            self._after_failure(worker, job, chunk, position, error)
             return None
         job.chunk = min(2 * job.chunk, _MOST_TASKS)
         return worker
@@ -317,6 +307,19 @@ class Engine:
             job.starved.add(index)
             self._give_back(job, [index])
 
+    def _after_failure(self, worker: Worker, job: Job, chunk: list[int], position: int, error: Exception) -> None:
+        """A worker that gave no result, or no readable one, is ended, and its tasks are settled or go back."""
+        ending, peak = self._end(worker)
+        current, rest = chunk[max(position, 0)], chunk[max(position, 0) + 1 :]
+        if isinstance(error, TimeoutError) and position >= 0:
+            detail = f"no result within {job.seconds:g} s"
+            self._settle(job, current, Outcome("timeout", detail=detail, seconds=job.seconds))
+        else:
+            reason = f"{ending} ({error})" if isinstance(error, (TimeoutError, ValueError)) else ending
+            self._after_death(job, current, reason, peak)
+        job.chunk = max(1, job.chunk // 2)
+        self._give_back(job, rest)
+
     def _after_death(self, job: Job, index: int, reason: str, peak: int) -> None:
         job.deaths[index] += 1
         if job.deaths[index] < _DEATHS:
@@ -326,10 +329,6 @@ class Engine:
         full = cap is not None and peak > 0.75 * cap * 2**20
         detail = f"{_DEATHS} workers died on this task, the last by {reason}, at {peak / 2**20:.0f} MiB"
         self._settle(job, index, Outcome("memory" if full else "crash", detail=detail))
-
-    def _after_kill(self, job: Job, rest: list[int]) -> None:
-        job.chunk = max(1, job.chunk // 2)
-        self._give_back(job, rest)
 
     # --- the processes ---
 
@@ -351,7 +350,7 @@ class Engine:
                 except ServerLostError:
                     problem = "their server ends again and again"
                     self._drop_server()
-                except (BlockingIOError, ChildProcessError) as error:
+                except OSError as error:
                     problem = str(error)
                 except WorkerError:
                     self._drop_server()
@@ -381,6 +380,8 @@ class Engine:
 
 def _encoded(task: tuple[Any, ...], max_bytes: int) -> tuple[bytes, str]:
     """A task as bytes, or why it cannot be handed over."""
+    if not isinstance(task, (tuple, list)):
+        return b"", f"TypeError: a task is the tuple of a call's arguments, not a {type(task).__name__}"
     try:
         payload = encode(tuple(task))
     except (TypeError, RecursionError, MemoryError, ValueError) as error:
