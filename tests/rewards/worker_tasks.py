@@ -55,6 +55,21 @@ def _spin():
         pass
 
 
+def _touch(path, content=""):
+    with open(path, "w") as file:
+        file.write(content)
+
+
+def _touch_and_spin(path):
+    _touch(path)
+    _spin()
+
+
+def _wait_for(path):
+    while not os.path.exists(path):
+        time.sleep(0.01)
+
+
 def _ignore_and_spin():
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGXCPU, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -122,6 +137,9 @@ _ACTS = {
     "close": lambda: os.closerange(0, 256),
     "spin": _spin,
     "sleep": time.sleep,
+    "touch": _touch,
+    "touch and spin": _touch_and_spin,
+    "wait for": _wait_for,
     "ignore and spin": _ignore_and_spin,
     "power": lambda: 9**9**9,
     "regex": lambda: re.match(r"(a+)+$", "a" * 60 + "!"),

@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 
 from riskpo.errors import WorkerError
 from riskpo.rewards.worker_process import Server, ServerConfig, ServerLostError, Worker
-from riskpo.rewards.worker_wire import RETURNED, decode, encode
+from riskpo.rewards.worker_wire import RETURNED, Channel, decode, encode
 
 OutcomeStatus = Literal["done", "timeout", "memory", "error", "crash"]
 _STATUSES = get_args(OutcomeStatus)
@@ -73,6 +73,7 @@ class Job:
             self.finished.set()
         self.error: str | None = None
         self.deaths: Counter[int] = Counter()
+        self.serving: set[Channel] = set()  # of the workers that are at it now
         self.starved: set[int] = set()  # ran out of memory in a worker that was not fresh: one that is decides
         self.chunk = 4  # tasks that a worker is given at once
         for index, task in enumerate(tasks):
@@ -156,6 +157,8 @@ class Engine:
             with self._changed:
                 self._jobs.discard(job)
                 job.drop()
+                for channel in job.serving:
+                    channel.interrupt()
         if job.error is not None:
             raise WorkerError(job.error)
         return [outcome for outcome in job.outcomes if outcome is not None]
@@ -271,6 +274,15 @@ class Engine:
             worker = None
         if worker is None:
             worker = self._new_worker()
+        with self._changed:
+            job.serving.add(worker.channel)
+        try:
+            return self._exchange(worker, job, chunk)
+        finally:
+            with self._changed:
+                job.serving.discard(worker.channel)
+
+    def _exchange(self, worker: Worker, job: Job, chunk: list[int]) -> Worker | None:
         position = -1  # the worker has nothing yet
         try:
             worker.channel.send(pickle.dumps([job.payloads[index] for index in chunk]), _SEND_SECONDS)
