@@ -1,5 +1,6 @@
 """The pool of workers: one right outcome for every task, whatever the task does to its worker."""
 
+import contextlib
 import copy
 import gc
 import math
@@ -266,6 +267,7 @@ def test_64_hangs_leave_turns_for_others(tmp_path):
         until(lambda: sum(path.exists() for path in begun) >= 4)
         for n in range(5):
             assert pool.map([("same", n)])[0].value == n
+        assert sum(path.exists() for path in begun) < 48
         assert hanging.is_alive()
         assert results == []
         hanging.join(120)
@@ -330,6 +332,31 @@ def test_workers_killed_at_random():
     for outcome, pair in zip(outcomes, expected, strict=True):
         assert outcome.status == "done", outcome
         assert outcome.value == (pair if pair[1] % 7 else None)
+
+
+def test_workers_that_are_not_killed_stay():
+    with WorkerPool(TASKS + "act", seconds=60.0) as pool:
+        pool.map([("sleep", 0.3)] * 4)
+        pids = set(pool.pids())
+        for n in range(300):
+            assert pool.map([("same", n), ("same", n)])[1].value == n
+        assert len(pids) == 2
+        assert set(pool.pids()) == pids
+
+
+def test_an_interrupt_for_the_whole_job_does_not_reach_the_tasks(tmp_path):
+    """Some batch systems send SIGINT to every process."""
+    path = str(tmp_path / "made")
+    with WorkerPool(TASKS + "act", workers=1, seconds=60.0) as pool:
+        waiting = threading.Thread(target=lambda: results.append(pool.map([("wait for", path)])))
+        results = []
+        waiting.start()
+        until(pool.pids)
+        for pid in (pool.pids()[0], _parent(pool.pids()[0])):
+            os.kill(pid, signal.SIGINT)
+        Path(path).touch()
+        waiting.join(60)
+        assert statuses(results[0]) == ["done"]
 
 
 def test_idle_workers_that_die_are_replaced(pool):
@@ -599,11 +626,16 @@ print(*pool.pids(), flush=True)
 """
 
 
-def run_script(tmp_path, text, **options):
+@contextlib.contextmanager
+def run_script(tmp_path, text):
     path = tmp_path / "script.py"
     path.write_text(SCRIPT + text)
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
-    return subprocess.Popen([sys.executable, str(path)], env=environment, stdout=subprocess.PIPE, text=True, **options)
+    with subprocess.Popen([sys.executable, path], env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("end", ["", "pool.close()", "sys.exit(0)"])
