@@ -43,7 +43,7 @@ _SEED = 20240229
 _POINTS = 10
 
 _NORMALIZATION = NormalizationConfig(
-    basic_latex=True, units=False, malformed_operators=True, nits=False, boxed="none", equations=False
+    basic_latex=True, units=False, malformed_operators=False, nits=False, boxed="none", equations=False
 )
 _CONVERSION = ConversionConfig(lowercase_symbols=False)
 _UNDONE = (sympy.Sum, sympy.Product, sympy.Integral, sympy.Limit, sympy.Derivative)
@@ -111,10 +111,13 @@ def _rules(tolerance: str | None, unit: str | None, *, by_text: bool = True) -> 
 # --- parsing ---
 
 _REFUSED = re.compile(
-    r"\\text|\\f?box|\\boxed|\\ldots|\\dots|\\cdots|\.\.|[\"'#@&?;]|__|\d\s*_|\\\\|=|(?<![A-Za-z\\])\d+\s+\d"
+    r"\\text|\\f?box|\\boxed|\\ldots|\\dots|\\cdots|\.\.|[\"'#@&?;]|__|\d\s*_|\\\\|(?<![A-Za-z\\_\d])\d+\s+\d"
 )
+_UNDONE_COMMAND = re.compile(r"\\(?:sum|prod|int|lim)(?![A-Za-z])")
 _DEGREES = re.compile(r"(\d+(?:\.\d+)?)\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})")
 _PRODUCT = re.compile(r"(?<=[\d)])\s*(?=\()")  # 3(4), (3)(4)
+_PLAIN_ROOT = re.compile(r"(?<![\\A-Za-z])sqrt\s*\(([^()]*)\)")  # sqrt(2)
+_PLAIN_POWER = re.compile(r"\^\s*\(([^()]*)\)")  # x^(n+1)
 _TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
 
 
@@ -132,6 +135,8 @@ def expression(text: str) -> Any:
             raise UnreadableError("an equals sign stands inside a formula.")
         if _TRIGONOMETRIC.search(text):
             text = _DEGREES.sub(r"(\1 \\cdot \\frac{\\pi}{180})", text)
+        text = _PLAIN_ROOT.sub(r"\\sqrt{\1}", text)
+        text = _PLAIN_POWER.sub(r"^{(\1)}", text)
         text = _PRODUCT.sub(r" \\cdot ", text)
     try:
         parsed = latex2sympy(text, is_real=True, normalization_config=_NORMALIZATION, conversion_config=_CONVERSION)
