@@ -29,9 +29,10 @@ sys.path.append(str(Path(__file__).resolve().parent))
 from math_verify import parse, verify
 from sets import SETS, load, save
 
+from riskpo.rewards.equality import words
 from riskpo.rewards.math import MathVerifier
 from riskpo.rewards.numbers import read_number
-from riskpo.rewards.structure import Bracket, Several, read
+from riskpo.rewards.structure import Bracket, Leaf, Several, read
 
 Rewriting = Callable[[str], str | None]
 
@@ -80,7 +81,29 @@ def _without_first(gold: str) -> str | None:
 
 
 def _if_number(form: str) -> Rewriting:
-    return lambda gold: form.format(gold) if _number(gold) is not None and "$" not in gold else None
+    return lambda gold: form.format(gold) if _number(gold) and not re.search(r"[$=]", gold) else None
+
+
+def _if_formula(form: str) -> Rewriting:
+    """For a gold that is a single formula, neither a number nor words."""
+
+    def rewritten(gold: str) -> str | None:
+        node = read(gold)
+        formula = isinstance(node, Leaf) and read_number(gold) is None and words(node.text) is None
+        return form.format(node.text) if formula and not re.search(r"\\text|\\begin|\\infty|\$|%|circ", gold) else None
+
+    return rewritten
+
+
+def _as_set(gold: str) -> str | None:
+    node = read(gold)
+    return rf"\{{{gold}\}}" if isinstance(node, Several) and "{" not in gold and "$" not in gold else None
+
+
+def _other_end(gold: str) -> str | None:
+    return (
+        gold[:-1] + {")": "]", "]": ")"}[gold[-1]] if re.fullmatch(r"[(\[][^()\[\]]+,[^()\[\]]+[)\]]", gold) else None
+    )
 
 
 def _nudged(gold: str) -> str | None:
@@ -97,10 +120,15 @@ REWRITINGS: dict[str, tuple[bool, Rewriting]] = {
     "unit in words": (True, _if_number("{} apples")),
     "dollars": (True, _if_number(r"\${}")),
     "x = ": (True, _if_number("x = {}")),
-    "percent sign added": (True, lambda gold: gold + "\\%" if (_number(gold) or 0) > 1 and "$" not in gold else None),
+    "percent sign added": (True, lambda gold: _if_number(r"{}\%")(gold) if (_number(gold) or 0) > 1 else None),
     "another order": (True, _reordered),
     "parts of a pair swapped": (False, _swapped),
     "an answer left out": (False, _without_first),
+    "twice its half": (True, _if_formula(r"2 \cdot \frac{{{}}}{{2}}")),
+    "one more": (False, _if_formula("{} + 1")),
+    "the negative of a formula": (False, _if_formula("-({})")),
+    "in braces": (True, _as_set),
+    "another bracket at the end": (False, _other_end),
     "plus-minus": (False, _if_number(r"\pm {}")),
     "the negative": (False, lambda gold: f"-{gold}" if (_number(gold) or 0) > 0 and "$" not in gold else None),
     "two guesses": (False, _if_number("{}, 123456")),
@@ -111,9 +139,19 @@ REWRITINGS: dict[str, tuple[bool, Rewriting]] = {
     "not": (False, _if_number("not {}")),
 }
 
+PERCENT = (
+    "by rule: a plain gold above 1 counts percents; Math-Verify accepts that for integers alone, without separators"
+)
 # (kind of pair, ours, theirs): the reason, a pattern that the gold must match, and who is right.
 Rule = tuple[str, bool | None, bool, str, str]
-RULES: list[Rule] = []
+RULES: list[Rule] = [
+    ("x = ", True, False, r",", "ours is right: Math-Verify reads the thousands comma behind a name as a list"),
+    ("percent sign added", True, False, r"", PERCENT),
+    ("a variable behind it", False, True, r"", "ours is right: Math-Verify drops a final t as a unit"),
+    ("in base 13", False, True, r"", "ours is right: Math-Verify ignores the base"),
+    ("rounded to six decimals", False, True, r"", "ours is stricter by rule: a rounded value is not the exact one"),
+    ("a ten-millionth more", False, True, r"", "ours is right: Math-Verify compares six decimals where one is given"),
+]
 
 
 def explain(kind: str, gold: str, ours: float | None, theirs: bool) -> str:
@@ -140,7 +178,7 @@ def cases(rows: list[dict[str, Any]], source: random.Random) -> list[tuple[str, 
     for kind, (equal, rewriting) in REWRITINGS.items():
         for row in rows:
             answer = rewriting(row["answer"].strip())
-            if answer is not None and answer != row["answer"]:
+            if answer is not None and answer != row["answer"] and not row.get("unit"):
                 listed.append((kind, equal, row, answer))
     return listed
 

@@ -5,9 +5,9 @@
 
 For each set, gold answers are paired with the gold answers of other problems, in seeded shuffles. Those that are no
 plain numbers are also paired among themselves, which is where it is hard: each with each where that makes few enough
-pairs, else in shuffles. Every accepted pair of differing texts is written down once. Whether it is equal is judged by hand: `labels.json` beside the
-results holds, for each pair, "equal" or "not equal" and why; a pair without a label is listed as "unlabelled" and makes
-this script end with status 1, as does one that is not equal.
+pairs, else in shuffles. Every accepted pair of differing texts is written down once. Whether it is equal is judged by
+hand: `labels.json` beside the results holds, for each pair, "equal" or "not equal" and why; a pair without a label is
+listed as "unlabelled" and makes this script end with status 1, as does one that is not equal.
 """
 
 from __future__ import annotations
