@@ -41,6 +41,7 @@ def test_the_files_are_there():
     assert sum(isinstance(json.loads(path.read_text(encoding="utf-8"))["status"], str) for path in FILES) >= 120
 
 
+@pytest.mark.slow
 def test_64_hangs_at_once_leave_a_pool_that_works():
     """Each ends with its own verdict, in time, and the pool then scores what is right."""
     tower = "5^{5^{5^{5^{%d}}}}"

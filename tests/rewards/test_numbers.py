@@ -12,7 +12,7 @@ from riskpo.rewards.units import UNITS, conversion
 NUMBERS = {
     "42": 42,
     "-7": -7,
-    "−7": -7,
+    "\u22127": -7,
     "+5": 5,
     "025": 25,
     "27.0": 27,
@@ -49,7 +49,7 @@ NUMBERS = {
     r"\boxed{42}": 42,
     "**42**.": 42,
     "x = 5": 5,
-    "５": 5,
+    "\uff15": 5,
     "5 million": 5_000_000,
     r"2\text{ dozen}": 24,
 }
