@@ -145,6 +145,9 @@ PERCENT = (
 # (kind of pair, ours, theirs): the reason, a pattern that the gold must match, and who is right.
 Rule = tuple[str, bool | None, bool, str, str]
 RULES: list[Rule] = [
+    ("twice its half", True, False, r"^[iC]$", "ours is right: Math-Verify takes a symbol that is alone for a word"),
+    ("another bracket at the end", False, True, r"", "ours is right: a half-open interval is another one"),
+    ("parts of a pair swapped", False, True, r"", "ours is right: a point keeps its order"),
     ("x = ", True, False, r",", "ours is right: Math-Verify reads the thousands comma behind a name as a list"),
     ("percent sign added", True, False, r"", PERCENT),
     ("a variable behind it", False, True, r"", "ours is right: Math-Verify drops a final t as a unit"),

@@ -1,7 +1,8 @@
 r"""When two answers are the same: the rules for each shape, down to single values.
 
 The gold answer decides. Several gold answers may come in any order, also as a set, and repeated ones count once; a gold
-tuple, point or interval keeps its order and its brackets; a name before an equals sign may be left out or added, but
+tuple, point or interval keeps its order and its brackets (from three parts on, round ones may be left out or added:
+with two, `-2, 1` is no `(-2, 1)`); a name before an equals sign may be left out or added, but
 two stated names must agree; of a chain `x = 10/2 = 5` every part behind the name must be right; an inequality that is
 solved for its variable is the interval it describes. Digits in a base (`52_8`) may come without the base; in another
 base they are wrong, since such a problem asks for the digits. Against a plain gold a stated base gives the value.
@@ -159,7 +160,8 @@ def words(text: str) -> str | None:
 
 
 def _same_several(gold: Several, answer: Node, rules: Rules) -> bool:
-    if isinstance(answer, Bracket) and (answer.opening, answer.ending) == ("(", ")"):
+    given: tuple[Node, ...]
+    if isinstance(answer, Bracket) and _is_plain_list(answer):
         # "(1, 2, 3)" for "1, 2, 3": harmless brackets, unless the gold answers are points themselves.
         given = answer.items if not any(isinstance(item, Bracket) for item in gold.items) else (answer,)
     elif isinstance(answer, Union):
@@ -188,14 +190,19 @@ def _each_matched(gold: Iterable[Node], answer: Iterable[Node], rules: Rules) ->
 
 def _same_bracket(gold: Bracket, answer: Node, rules: Rules) -> bool:
     if isinstance(answer, Several):  # the brackets left out: the order counts all the same
-        plain = (gold.opening, gold.ending) == ("(", ")") and not any("\\infty" in text for text in leaves(gold))
-        return plain and _in_order(gold.items, answer.items, rules)
+        return _is_plain_list(gold) and _in_order(gold.items, answer.items, rules)
     if isinstance(answer, (Union, Leaf)):
         return (_SETS.search(answer.text) is not None) and _same_sets(gold, answer, rules)
     if not isinstance(answer, Bracket):
         return False
-    brackets = (gold.opening, gold.ending) == (answer.opening, answer.ending)
-    return (brackets or len(gold.items) > 2) and _in_order(gold.items, answer.items, rules)
+    ours, theirs = gold.opening + gold.ending, answer.opening + answer.ending
+    alike = ours == theirs or (len(gold.items) > 2 and {ours, theirs} == {"()", "[]"})  # (1,2,3) is [1,2,3]
+    return alike and _in_order(gold.items, answer.items, rules)
+
+
+def _is_plain_list(bracket: Bracket) -> bool:
+    """Whether its brackets may be left out: not those of an interval, or of what could be one."""
+    return (bracket.opening, bracket.ending) == ("(", ")") and len(bracket.items) > 2
 
 
 def _in_order(gold: tuple[Node, ...], answer: tuple[Node, ...], rules: Rules) -> bool:
