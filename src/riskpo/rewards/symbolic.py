@@ -38,7 +38,7 @@ from riskpo.rewards.numbers import read_number, without_marks
 from riskpo.rewards.structure import Node, read
 
 _DIGITS = 30  # that must agree
-_MOST_DIGITS = 5000  # of a number that is compared by value
+_MOST_DIGITS = 50_000  # of a number that is compared by value
 _SEED = 20240229
 _POINTS = 10
 
@@ -152,6 +152,8 @@ def expression(text: str) -> Any:
         raise UnreadableError(f"{text[:60]!r} is no formula.")
     if parsed.has(sympy.nan, sympy.zoo):
         raise UnreadableError(f"{text[:60]!r} has no value.")
+    if isinstance(parsed, sympy.Expr) and parsed.has(sympy.oo, -sympy.oo) and parsed.args and parsed != -sympy.oo:
+        raise UnreadableError("infinity stands inside a formula.")
     floats = parsed.atoms(sympy.Float)
     return parsed.xreplace({number: sympy.Rational(str(number)) for number in floats}) if floats else parsed
 
