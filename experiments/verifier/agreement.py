@@ -146,7 +146,13 @@ PERCENT = (
 Rule = tuple[str, bool | None, bool, str, str]
 RULES: list[Rule] = [
     ("twice its half", True, False, r"^[iC]$", "ours is right: Math-Verify takes a symbol that is alone for a word"),
-    ("another bracket at the end", False, True, r"", "ours is right: a half-open interval is another one"),
+    (
+        "another bracket at the end",
+        False,
+        True,
+        r"",
+        "ours is right: another end is another interval, and a tuple does not end so",
+    ),
     ("parts of a pair swapped", False, True, r"", "ours is right: a point keeps its order"),
     ("x = ", True, False, r",", "ours is right: Math-Verify reads the thousands comma behind a name as a list"),
     ("percent sign added", True, False, r"", PERCENT),
