@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickle
 import threading
 import time
+import traceback
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any, Literal, get_args
 
 from riskpo.errors import WorkerError
 from riskpo.rewards.worker_process import Server, ServerConfig, ServerLostError, Worker
-from riskpo.rewards.worker_wire import RETURNED, decode, encode
+from riskpo.rewards.worker_wire import RETURNED, Channel, decode, encode
 
 OutcomeStatus = Literal["done", "timeout", "memory", "error", "crash"]
 _STATUSES = get_args(OutcomeStatus)
@@ -68,8 +69,11 @@ class Job:
         self.queued = False
         self.left = len(tasks)
         self.finished = threading.Event()
+        if not tasks:
+            self.finished.set()
         self.error: str | None = None
         self.deaths: Counter[int] = Counter()
+        self.serving: set[Channel] = set()  # of the workers that are at it now
         self.starved: set[int] = set()  # ran out of memory in a worker that was not fresh: one that is decides
         self.chunk = 4  # tasks that a worker is given at once
         for index, task in enumerate(tasks):
@@ -138,13 +142,13 @@ class Engine:
         Raises:
             WorkerError: no worker can be started, or the pool was closed.
         """
-        with self._changed:
-            if self._closing.is_set():
-                raise WorkerError("this pool of workers is closed. Make a new one.")
-            self._start_threads()
-            self._jobs.add(job)
-            self._enqueue(job)
         try:
+            with self._changed:
+                if self._closing.is_set():
+                    raise WorkerError("this pool of workers is closed. Make a new one.")
+                self._start_threads()
+                self._jobs.add(job)
+                self._enqueue(job)
             if job.end is not None and not job.finished.wait(max(0.0, job.end - time.monotonic())):
                 with self._changed:
                     job.expire()
@@ -153,6 +157,8 @@ class Engine:
             with self._changed:
                 self._jobs.discard(job)
                 job.drop()
+                for channel in job.serving:
+                    channel.interrupt()
         if job.error is not None:
             raise WorkerError(job.error)
         return [outcome for outcome in job.outcomes if outcome is not None]
@@ -239,9 +245,11 @@ class Engine:
                 except WorkerError as error:
                     worker = None
                     self._fail(str(error))
-        except BaseException as error:
-            self._fail(f"a thread of the pool has failed: {type(error).__name__}: {error}")
-            raise
+                except Exception:  # noqa: BLE001 (whatever it is, callers hear of it instead of waiting for ever)
+                    worker = None
+                    self._fail(f"the pool of workers has failed. Its own traceback:\n{traceback.format_exc()}")
+                    with self._server_lock:  # ends the worker that was in use
+                        self._drop_server()
         finally:
             if worker is not None:
                 worker.channel.close()
@@ -254,7 +262,7 @@ class Engine:
             last = not self._alive
         if last:
             with self._server_lock:
-                self._drop_server(wait=10.0)
+                self._drop_server()
             self._gone.set()
         else:
             self._gone.wait()
@@ -266,10 +274,18 @@ class Engine:
             worker = None
         if worker is None:
             worker = self._new_worker()
-        position, sent = 0, False
+        with self._changed:
+            job.serving.add(worker.channel)
+        try:
+            return self._exchange(worker, job, chunk)
+        finally:
+            with self._changed:
+                job.serving.discard(worker.channel)
+
+    def _exchange(self, worker: Worker, job: Job, chunk: list[int]) -> Worker | None:
+        position = -1  # the worker has nothing yet
         try:
             worker.channel.send(pickle.dumps([job.payloads[index] for index in chunk]), _SEND_SECONDS)
-            sent = True
             for position, index in enumerate(chunk):
                 body = worker.channel.receive(job.seconds)
                 if body == RETURNED:
@@ -284,20 +300,8 @@ class Engine:
                     self._give_back(job, chunk[position + 1 :])
                     return None
                 self._settle(job, index, outcome)
-        except TimeoutError:
-            ending, peak = self._end(worker)
-            if sent:
-                limit = Outcome("timeout", detail=f"no result within {job.seconds:g} s", seconds=job.seconds)
-                self._settle(job, chunk[position], limit)
-            else:
-                self._after_death(job, chunk[position], f"{ending}; it had not taken its tasks", peak)
-            self._after_kill(job, chunk[position + 1 :])
-            return None
-        except (EOFError, OSError, ValueError) as error:
-            ending, peak = self._end(worker)
-            reason = f"{ending} ({error})" if isinstance(error, ValueError) else ending
-            self._after_death(job, chunk[position], reason, peak)
-            self._after_kill(job, chunk[position + 1 :])
+        except (EOFError, OSError, ValueError) as error:  # a TimeoutError is an OSError
+            self._after_failure(worker, job, chunk, position, error)
             return None
         job.chunk = min(2 * job.chunk, _MOST_TASKS)
         return worker
@@ -315,6 +319,19 @@ class Engine:
             job.starved.add(index)
             self._give_back(job, [index])
 
+    def _after_failure(self, worker: Worker, job: Job, chunk: list[int], position: int, error: Exception) -> None:
+        """A worker that gave no result, or no readable one, is ended, and its tasks are settled or go back."""
+        ending, peak = self._end(worker)
+        current, rest = chunk[max(position, 0)], chunk[max(position, 0) + 1 :]
+        if isinstance(error, TimeoutError) and position >= 0:
+            detail = f"no result within {job.seconds:g} s"
+            self._settle(job, current, Outcome("timeout", detail=detail, seconds=job.seconds))
+        else:
+            reason = f"{ending} ({error})" if isinstance(error, (TimeoutError, ValueError)) else ending
+            self._after_death(job, current, reason, peak)
+        job.chunk = max(1, job.chunk // 2)
+        self._give_back(job, rest)
+
     def _after_death(self, job: Job, index: int, reason: str, peak: int) -> None:
         job.deaths[index] += 1
         if job.deaths[index] < _DEATHS:
@@ -324,10 +341,6 @@ class Engine:
         full = cap is not None and peak > 0.75 * cap * 2**20
         detail = f"{_DEATHS} workers died on this task, the last by {reason}, at {peak / 2**20:.0f} MiB"
         self._settle(job, index, Outcome("memory" if full else "crash", detail=detail))
-
-    def _after_kill(self, job: Job, rest: list[int]) -> None:
-        job.chunk = max(1, job.chunk // 2)
-        self._give_back(job, rest)
 
     # --- the processes ---
 
@@ -348,11 +361,11 @@ class Engine:
                     return worker
                 except ServerLostError:
                     problem = "their server ends again and again"
-                    self._drop_server(wait=0.0)
-                except BlockingIOError as error:
+                    self._drop_server()
+                except OSError as error:
                     problem = str(error)
                 except WorkerError:
-                    self._drop_server(wait=0.0)
+                    self._drop_server()
                     raise
         raise WorkerError(f"no worker for {self._config.function!r} can be started: {problem} ({_STARTS} attempts).")
 
@@ -367,18 +380,20 @@ class Engine:
                 if worker.server is self._server:
                     return self._server.end(worker)
             except ServerLostError:
-                self._drop_server(wait=0.0)
+                self._drop_server()
             worker.channel.close()
             return "the end of its server", 0
 
-    def _drop_server(self, wait: float) -> None:
+    def _drop_server(self) -> None:
         if self._server is not None:
             server, self._server = self._server, None
-            server.close(wait)
+            server.close()
 
 
 def _encoded(task: tuple[Any, ...], max_bytes: int) -> tuple[bytes, str]:
     """A task as bytes, or why it cannot be handed over."""
+    if not isinstance(task, (tuple, list)):
+        return b"", f"TypeError: a task is the tuple of a call's arguments, not a {type(task).__name__}"
     try:
         payload = encode(tuple(task))
     except (TypeError, RecursionError, MemoryError, ValueError) as error:
