@@ -19,6 +19,8 @@ from riskpo.rewards.math import MathVerifier
 from riskpo.rewards.symbolic import judge
 from riskpo.rewards.verdict import Verifier
 
+PATIENT = 20.0  # seconds: no test here waits for a hang but one
+
 
 def rows_of(*golds):
     return [{"answer": gold} for gold in golds]
@@ -44,7 +46,7 @@ def test_refuses_options(options):
 def test_one_verdict_for_each_in_order():
     completions = [r"\boxed{42}", "no", r"\boxed{\frac{2}{\sqrt2}}", r"\boxed{41}", r"\boxed{\frac{1}{}}", r"\boxed{1}"]
     golds = rows_of("42", "42", r"\sqrt{2}", "42", r"\sqrt{2}", r"\frac{1}{")
-    verdicts = MathVerifier().verify(completions, golds)
+    verdicts = MathVerifier(seconds=PATIENT).verify(completions, golds)
     assert [v.status for v in verdicts] == ["correct", "no_answer", "correct", "wrong", "unparsable", "bad_gold"]
     assert [v.score for v in verdicts] == [1.0, 0.0, 1.0, 0.0, 0.0, None]
     assert [v.answer for v in verdicts] == ["42", None, r"\frac{2}{\sqrt2}", "41", r"\frac{1}{}", "1"]
@@ -53,19 +55,19 @@ def test_one_verdict_for_each_in_order():
 
 def test_as_many_rows_as_completions():
     with pytest.raises(ValueError, match="2 completions and 1 rows"):
-        MathVerifier().verify(["a", "b"], rows_of("1"))
-    assert MathVerifier().verify([], []) == []
+        MathVerifier(seconds=PATIENT).verify(["a", "b"], rows_of("1"))
+    assert MathVerifier(seconds=PATIENT).verify([], []) == []
 
 
 def test_check_gold_says_why():
     golds = ["42", r"\text{Friday}", "$221,$8$", r"\frac{1}{", None, "", 27.0, True, float("nan"), "a" * 3000]
-    reasons = MathVerifier().check_gold(rows_of(*golds))
+    reasons = MathVerifier(seconds=PATIENT).check_gold(rows_of(*golds))
     assert [reason is None for reason in reasons] == [True, True, True, False, False, False, True, False, False, False]
     assert "NoneType" in reasons[4]
     assert "3000 characters" in reasons[9]
-    (reason,) = MathVerifier().check_gold([{"question": "?"}])
+    (reason,) = MathVerifier(seconds=PATIENT).check_gold([{"question": "?"}])
     assert "'answer'" in reason
-    (reason,) = MathVerifier().check_gold([{"answer": "1", "error": "small"}])
+    (reason,) = MathVerifier(seconds=PATIENT).check_gold([{"answer": "1", "error": "small"}])
     assert "'error'" in reason
 
 
@@ -81,21 +83,25 @@ def test_a_gold_that_hangs_is_bad_and_nobodys_fault():
 def test_columns_of_a_row():
     row = {"answer": "4.2", "error": "1e-1", "unit": "%", "is_multiple_answer": False}
     answers = [r"\boxed{4.25}", r"\boxed{4.3\%}", r"\boxed{4.5}", r"\boxed{\frac{21\sqrt{4}}{10}}"]
-    assert [v.score for v in MathVerifier().verify(answers, [row] * 4)] == [1.0, 1.0, 0.0, 1.0]
+    assert [v.score for v in MathVerifier(seconds=PATIENT).verify(answers, [row] * 4)] == [1.0, 1.0, 0.0, 1.0]
     several = {"answer": "100,200", "is_multiple_answer": True}
     answers = [r"\boxed{200, 100}", r"\boxed{100200}", r"\boxed{100,200}"]
-    assert [v.score for v in MathVerifier().verify(answers, [several] * 3)] == [1.0, 0.0, 1.0]
-    assert [v.score for v in MathVerifier().verify(answers, rows_of(*["100,200"] * 3))] == [0.0, 1.0, 1.0]
+    assert [v.score for v in MathVerifier(seconds=PATIENT).verify(answers, [several] * 3)] == [1.0, 0.0, 1.0]
+    assert [v.score for v in MathVerifier(seconds=PATIENT).verify(answers, rows_of(*["100,200"] * 3))] == [
+        0.0,
+        1.0,
+        1.0,
+    ]
 
 
 def test_a_worked_solution_as_gold():
     golds = rows_of("6 times 7 is 42\n#### 42", r"So $\boxed{\frac12}$.", r"\boxed{4")
-    verdicts = MathVerifier().verify([r"\boxed{42}", r"\boxed{0.5}", r"\boxed{4}"], golds)
+    verdicts = MathVerifier(seconds=PATIENT).verify([r"\boxed{42}", r"\boxed{0.5}", r"\boxed{4}"], golds)
     assert [v.score for v in verdicts] == [1.0, 1.0, None]
 
 
 def test_equal_pairs_are_compared_once(monkeypatch):
-    verifier, asked = MathVerifier(), []
+    verifier, asked = MathVerifier(seconds=PATIENT), []
     mapped = MathVerifier._map
 
     def counted(self, pairs):
@@ -120,7 +126,7 @@ def test_no_computer_algebra_in_this_process():
     """Scoring, formulas included, loads neither SymPy nor torch here, and nothing that evaluates text."""
     code = (
         "import sys\nfrom riskpo.rewards.math import MathVerifier\n"
-        r"print(MathVerifier().verify([r'\boxed{2^{1/2}}'], [{'answer': r'\sqrt{2}'}])[0].score)"
+        r"print(MathVerifier(seconds=20.0).verify([r'\boxed{2^{1/2}}'], [{'answer': r'\sqrt{2}'}])[0].score)"
         "\nprint(*[n for n in ('sympy', 'math_verify', 'latex2sympy2_extended', 'torch', 'numpy') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -159,14 +165,14 @@ def many_answers(count):
 def test_workers_killed_at_random_while_2000_answers_are_scored():
     """Every answer gets exactly one verdict: the same as undisturbed."""
     answers, rows = many_answers(2000)
-    verifier = MathVerifier(seconds=20.0)
+    verifier = MathVerifier(seconds=PATIENT)
     expected = [1.0 if number % 3 else 0.0 for number in range(2000)]
     verifier.check_gold(rows)
     pool = module._pool(verifier.workers, verifier.seconds, verifier.memory_mb)
     done, killed, source = threading.Event(), [0], random.Random(11)
 
     def kill():
-        while not done.wait(source.uniform(0.05, 0.4)):
+        while killed[0] < 15 and not done.wait(source.uniform(0.3, 0.9)):
             pids = pool.pids()
             if pids:
                 try:
@@ -204,12 +210,12 @@ RATES = {
 @pytest.mark.parametrize("name", RATES)
 def test_golds_are_right(data_rows, name):
     rows, (convention, rate) = data_rows(name), RATES[name]
-    assert MathVerifier(seconds=20.0).check_gold(rows) == [None] * len(rows)
-    verdicts = MathVerifier("boxed", seconds=20.0).verify([rf"\boxed{{{row['answer']}}}" for row in rows], rows)
+    assert MathVerifier(seconds=PATIENT).check_gold(rows) == [None] * len(rows)
+    verdicts = MathVerifier("boxed", seconds=PATIENT).verify([rf"\boxed{{{row['answer']}}}" for row in rows], rows)
     missed = [(row["id"], v.reason) for row, v in zip(rows, verdicts, strict=True) if v.score != 1.0]
     assert missed == []
     if convention is not None:
-        verdicts = MathVerifier(convention, seconds=20.0).verify([row["solution"] for row in rows], rows)
+        verdicts = MathVerifier(convention, seconds=PATIENT).verify([row["solution"] for row in rows], rows)
         assert sum(v.score == 1.0 for v in verdicts) / len(rows) >= rate
 
 
@@ -219,7 +225,7 @@ def test_golds_of_other_problems_are_wrong(data_rows, name):
     rows = data_rows(name)
     others = random.Random(3).sample(rows, len(rows))
     pairs = [(a, b) for a, b in zip(rows, others, strict=True) if a["answer"].strip() != b["answer"].strip()]
-    verdicts = MathVerifier("boxed", seconds=20.0).verify(
+    verdicts = MathVerifier("boxed", seconds=PATIENT).verify(
         [rf"\boxed{{{b['answer']}}}" for _, b in pairs], [a for a, _ in pairs]
     )
     accepted = [(a["answer"], b["answer"]) for (a, b), v in zip(pairs, verdicts, strict=True) if v.score == 1.0]
@@ -278,6 +284,8 @@ def test_order_counts_in_tuples_alone(order, left_out, other):
 def test_time_of_a_batch_of_numbers_does_not_touch_the_workers(monkeypatch):
     monkeypatch.setattr(MathVerifier, "_map", lambda self, pairs: pytest.fail("asked the workers") if pairs else [])
     start = time.monotonic()
-    verdicts = MathVerifier().verify([rf"\boxed{{{n}}}" for n in range(5000)], rows_of(*map(str, range(5000))))
+    verdicts = MathVerifier(seconds=PATIENT).verify(
+        [rf"\boxed{{{n}}}" for n in range(5000)], rows_of(*map(str, range(5000)))
+    )
     assert all(v.score == 1.0 for v in verdicts)
     assert time.monotonic() - start < 30

@@ -83,10 +83,10 @@ def tidy(text: str) -> str:
     text = _THOUSANDS_SPACE.sub(lambda found: found.group().replace("\\,", ""), text)
     text = _THOUSANDS_BRACE.sub("", text).replace("\\,", " ").replace("\\!", "")
     text = _DELIMITERS.sub(" ", text)
+    _refuse_depth(text)
     if "\\" in text:
         text = _COMMAND.sub(lambda found: _SYNONYMS[found.group(1)] + _gap(found), text)
         text = _CONSTANT.sub(r" \1 ", text)
-        _refuse_depth(text)
         text = _with_braces(text)
     text = _unwrapped(_SPACES.sub(" ", text))
     text = _AND.sub(",", text) if len(text) > 3 else text
