@@ -465,13 +465,17 @@ def test_way_out(detail, way):
     assert way in probes.way_out(detail)
 
 
-def test_programs_go_first_where_memory_runs_out(sandbox):
-    """They get the highest of the kernel's scores, where the caller is allowed to give it."""
+def test_what_the_kernel_says_of_a_program(sandbox):
+    """Seen from outside: its user, no core dumps, and the first to go where memory runs out."""
     before = children()
     with sandbox.session("while True: print(input(), flush=True)") as session:
         session.exchange(b"a", 10)
         family = descendants(int(next(iter(children() - before))))
         scores = [int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in family]
+        cores = [
+            Path(f"/proc/{pid}/limits").read_text().partition("Max core file size")[2].split()[:2] for pid in family
+        ]
+        assert cores == [["1", "1"]] * len(family)
         if os.geteuid() == 0:
             assert scores == [1000] * len(family)
             assert {Path(f"/proc/{pid}").stat().st_uid for pid in family} >= {jail.UID}

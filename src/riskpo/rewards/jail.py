@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import select
 import subprocess
 import time
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from riskpo.rewards.interpreter import Interpreter
-from riskpo.rewards.prelude import FLAGS, PRELUDE, memory_file, payload_file, rlimits
+from riskpo.rewards.prelude import FLAGS, NO_CORE, PRELUDE, memory_file, payload_file, rlimits
 from riskpo.rewards.sandbox import Execution, Limits
 from riskpo.rewards.seccomp import build_filter
 from riskpo.rewards.supervise import START_SECONDS, Supervised, end_process
@@ -48,12 +49,17 @@ def start(
     setup: Setup,
     program: str,
     files: Mapping[str, bytes],
-    stdin: bytes,
+    stdin: bytes | None,
     limits: Limits,
-    *,
-    keep_open: bool = False,
 ) -> Jail | Execution:
     """A program that is about to run; or the reason why there is none: then nothing of it has run.
+
+    Args:
+        setup: what it runs in.
+        program: its source text.
+        files: put into its folder beforehand.
+        stdin: its standard input, as a file; None = a pipe, to be written to as it runs.
+        limits: what it may use.
 
     Raises:
         OSError: no memory, processes or descriptors left.
@@ -88,7 +94,7 @@ def start(
             inside += [str(UID if root else 0), payload, progress_fd, *lent_to_bwrap]
             process = subprocess.Popen(
                 [setup.bwrap, *options, *_options(setup.interpreter, limits, root), "--", *inside],
-                stdin=subprocess.PIPE,
+                stdin=subprocess.PIPE if stdin is None else int(lent(memory_file(stdin))),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
@@ -97,7 +103,7 @@ def start(
                 pass_fds=[int(number) for number in (*lent_to_bwrap, payload, progress_fd)],
             )
             ours_if_failed.push(lambda *_: end_process(process))
-            jail = Jail(process, progress, status, go, stdin, limits, keep_open)
+            jail = Jail(process, progress, status, go, limits)
             ours_if_failed.pop_all()
     return jail.begin(root)
 
@@ -132,11 +138,9 @@ class Jail(Supervised):
         progress: int,
         status: int,
         go: int,
-        stdin: bytes,
         limits: Limits,
-        keep_open: bool,
     ) -> None:
-        super().__init__(process, progress, limits, stdin=stdin, keep_open=keep_open)
+        super().__init__(process, progress, limits)
         self._status, self._go = status, go
         self._reported = b""
 
@@ -196,6 +200,7 @@ def _prepare(first: int, root: bool) -> None:
                 Path(f"/proc/{first}/{kind}_map").write_text(f"0 0 1\n{UID} {UID} 1\n")
             except OSError as error:
                 raise OSError(error.errno, f"root cannot map a second user: {error.strerror}") from error
+    resource.prlimit(first, resource.RLIMIT_CORE, NO_CORE)
     # Its memory is limited in any case; this is for machines where even so little is too much.
     with contextlib.suppress(OSError):
         Path(f"/proc/{first}/oom_score_adj").write_text("1000")

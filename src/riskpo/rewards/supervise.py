@@ -27,10 +27,9 @@ class Supervised:
     """A process with pipes for its three standard streams, which reports its progress on a fourth.
 
     Args:
-        process: just started, with pipes; it belongs to this object from now on.
+        process: just started, with pipes for its output, and perhaps one for its input; it belongs to this object now.
         progress: the reading end of what `prelude` reports on; it too belongs to this object.
         limits: the program's.
-        stdin: for the process; its standard input is closed behind it unless `keep_open`.
         group: whether the process leads a process group, which is killed with it.
 
     Attributes:
@@ -43,20 +42,17 @@ class Supervised:
         progress: int,
         limits: Limits,
         *,
-        stdin: bytes = b"",
-        keep_open: bool = False,
         group: bool = False,
     ) -> None:
         self._process, self._group, self.limits = process, group, limits
-        self._outbox, self._keep_open = memoryview(stdin), keep_open
+        self._outbox = memoryview(b"")
         self.init: int | None = None
         self.stdout, self.stderr, self.progress = bytearray(), bytearray(), bytearray()
         self.taken = 0  # bytes of standard output that `take_line` has handed out
         self.started: float | None = None  # when the program's time began
         self.alive_after_kill = False
         self._searched = 0
-        assert process.stdin is not None
-        self._stdin: int | None = process.stdin.fileno()
+        self._stdin = None if process.stdin is None else process.stdin.fileno()
         self._readers = {progress: self.progress}
         for stream, buffer in ((process.stdout, self.stdout), (process.stderr, self.stderr)):
             assert stream is not None
@@ -64,12 +60,11 @@ class Supervised:
         self._progress = progress
         self._pidfd = os.pidfd_open(process.pid)
         self._poll = select.poll()
-        for descriptor in (*self._readers, self._stdin):
+        for descriptor in (*self._readers, *([] if self._stdin is None else [self._stdin])):
             os.set_blocking(descriptor, False)
         for descriptor in (*self._readers, self._pidfd):
             self._poll.register(descriptor, select.POLLIN)
         self._finished = False
-        self._write()
 
     @property
     def over(self) -> bool:
@@ -83,7 +78,7 @@ class Supervised:
         return STARTED in self.progress
 
     def send(self, data: bytes) -> None:
-        """More standard input, written while `pump` runs."""
+        """Input for the process's pipe; what does not fit at once is written while `pump` runs."""
         self._outbox = memoryview(bytes(self._outbox) + data)
         self._write()
 
@@ -205,8 +200,7 @@ class Supervised:
         self._readers.clear()
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
-                with contextlib.suppress(OSError):  # unwritten input of a process that is gone
-                    stream.close()
+                stream.close()
         for descriptor in (self._progress, self._pidfd, self.init):
             if descriptor is not None:
                 os.close(descriptor)
@@ -226,7 +220,7 @@ class Supervised:
         return bool(data)
 
     def _write(self) -> None:
-        """Writes what fits; polls for the rest; closes standard input where it is done with or nobody reads it."""
+        """Writes what fits; polls for the rest; what nobody will read is dropped."""
         if self._stdin is None:
             return
         try:
@@ -237,21 +231,8 @@ class Supervised:
             return
         except BrokenPipeError:
             self._outbox = memoryview(b"")
-            self._close_stdin()
-            return
-        if self._keep_open:
-            with contextlib.suppress(KeyError):
-                self._poll.unregister(self._stdin)
-        else:
-            self._close_stdin()
-
-    def _close_stdin(self) -> None:
-        assert self._stdin is not None
-        assert self._process.stdin is not None
         with contextlib.suppress(KeyError):
             self._poll.unregister(self._stdin)
-        self._process.stdin.close()
-        self._stdin = None
 
 
 def _failure(code: int, stderr: bytes | bytearray, seconds: float, limits: Limits) -> tuple[ExecutionStatus, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from typing import Any
 
 from riskpo.errors import SandboxError
 from riskpo.rewards.lines import LineSession
-from riskpo.rewards.prelude import FLAGS, PRELUDE, payload_file, rlimits
+from riskpo.rewards.prelude import FLAGS, NO_CORE, PRELUDE, memory_file, payload_file, rlimits
 from riskpo.rewards.sandbox import DEFAULT_LIMITS, Execution, Limits, check_files
 from riskpo.rewards.supervise import START_SECONDS, Supervised, end_process
 
@@ -74,7 +75,7 @@ class UnsafeSubprocess:
     @contextlib.contextmanager
     def session(self, program: str, *, limits: Limits = DEFAULT_LIMITS) -> Iterator[LineSession]:
         """See `riskpo.rewards.sandbox.Sandbox`."""
-        with self._session_slots, self._running(program, {}, b"", limits, keep_open=True) as child:
+        with self._session_slots, self._running(program, {}, None, limits) as child:
             session = LineSession(child, limits)
             try:
                 yield session
@@ -93,13 +94,13 @@ class UnsafeSubprocess:
 
     @contextlib.contextmanager
     def _running(
-        self, program: str, files: Mapping[str, bytes], stdin: bytes, limits: Limits, *, keep_open: bool = False
+        self, program: str, files: Mapping[str, bytes], stdin: bytes | None, limits: Limits
     ) -> Iterator[Supervised | Execution]:
         with contextlib.ExitStack() as stack:
             child: Supervised | Execution
             try:
                 folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="riskpo-", ignore_cleanup_errors=True))
-                child = self._start(folder, program, files, stdin, limits, keep_open)
+                child = self._start(folder, program, files, stdin, limits)
                 stack.callback(child.finish)
                 if not child.wait_for_start(time.monotonic() + START_SECONDS):
                     child = child.not_started("the program did not start.")
@@ -108,14 +109,21 @@ class UnsafeSubprocess:
             yield child
 
     def _start(
-        self, folder: str, program: str, files: Mapping[str, bytes], stdin: bytes, limits: Limits, keep_open: bool
+        self, folder: str, program: str, files: Mapping[str, bytes], stdin: bytes | None, limits: Limits
     ) -> Supervised:
-        payload = payload_file(program, files, rlimits(limits, spare_processes=None))
-        progress, reported = os.pipe()
-        try:
+        with contextlib.ExitStack() as lent, contextlib.ExitStack() as ours_if_failed:
+
+            def lend(descriptor: int) -> int:
+                lent.callback(os.close, descriptor)
+                return descriptor
+
+            payload = lend(payload_file(program, files, rlimits(limits, spare_processes=None)))
+            progress, reported = os.pipe()
+            ours_if_failed.callback(os.close, progress)
+            lend(reported)
             process = subprocess.Popen(
                 [self._options["python"] or sys.executable, *FLAGS, "-c", PRELUDE, "0", str(payload), str(reported)],
-                stdin=subprocess.PIPE,
+                stdin=subprocess.PIPE if stdin is None else lend(memory_file(stdin)),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
@@ -124,14 +132,8 @@ class UnsafeSubprocess:
                 pass_fds=(payload, reported),
                 start_new_session=True,
             )
-            try:
-                return Supervised(process, progress, limits, stdin=stdin, keep_open=keep_open, group=True)
-            except BaseException:
-                end_process(process)
-                raise
-        except BaseException:
-            os.close(progress)
-            raise
-        finally:
-            os.close(payload)
-            os.close(reported)
+            ours_if_failed.push(lambda *_: end_process(process))
+            resource.prlimit(process.pid, resource.RLIMIT_CORE, NO_CORE)
+            child = Supervised(process, progress, limits, group=True)
+            ours_if_failed.pop_all()
+            return child
