@@ -292,6 +292,18 @@ def in_a_child(prepare) -> list[object]:
     return json.loads(found)
 
 
+@pytest.mark.usefixtures("leaves_nothing")
+def test_a_caller_that_ignores_its_children(sandbox):
+    """Bubblewrap would too, and every program would seem to take too long."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        done = sandbox.run("print(42)")
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert done.status == "infra_error"
+    assert "SIG_DFL" in done.detail
+
+
 # --- sandboxes that are killed ---
 
 

@@ -10,14 +10,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import resource
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from riskpo.errors import SandboxError
 from riskpo.rewards.interpreter import Interpreter
 from riskpo.rewards.prelude import FLAGS, NO_CORE, PRELUDE, memory_file, payload_file, rlimits
 from riskpo.rewards.sandbox import Execution, Limits
@@ -63,7 +66,9 @@ def start(
 
     Raises:
         OSError: no memory, processes or descriptors left.
+        SandboxError: this process ignores the ends of its children, and so would bubblewrap.
     """
+    _check_signals()
     root = os.geteuid() == 0
     with contextlib.ExitStack() as ours:  # what stays open here only until the sandbox has its copies
 
@@ -106,6 +111,16 @@ def start(
             jail = Jail(process, progress, status, go, limits)
             ours_if_failed.pop_all()
     return jail.begin(root)
+
+
+def _check_signals() -> None:
+    """Bubblewrap inherits which signals are ignored, and without SIGCHLD it waits for ever."""
+    found = re.search(r"^SigIgn:\s*([0-9a-f]+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    if found and int(found[1], 16) >> (signal.SIGCHLD - 1) & 1:
+        raise SandboxError(
+            "this process ignores SIGCHLD, and bubblewrap does not work then. Set it back with "
+            "signal.signal(signal.SIGCHLD, signal.SIG_DFL)."
+        )
 
 
 def _options(interpreter: Interpreter, limits: Limits, root: bool) -> list[str]:

@@ -94,7 +94,10 @@ _DENIED: dict[str, tuple[int | None, int | None]] = {
     "personality": (135, 92),
     "uselib": (134, None),
     "_sysctl": (156, None),
-    # memory that outlives its mapping, and so escapes the limit on address space
+    # memory that outlives its mapping or belongs to no file's content, and so escapes the limits on both
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
     "shmget": (29, 194),
