@@ -21,11 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from riskpo.errors import SandboxError
+from riskpo.rewards.descriptors import Descriptors
 from riskpo.rewards.interpreter import Interpreter
 from riskpo.rewards.prelude import FLAGS, NO_CORE, PRELUDE, memory_file, payload_file, rlimits
 from riskpo.rewards.sandbox import Execution, Limits
 from riskpo.rewards.seccomp import build_filter
-from riskpo.rewards.supervise import START_SECONDS, Supervised, end_process
+from riskpo.rewards.supervise import START_SECONDS, Streams, Supervised
 
 UID = 65534  # the user that programs run as where the caller is root; `nobody` on most systems
 FOLDER = "/box"  # the program's own
@@ -70,46 +71,27 @@ def start(
     """
     _check_signals()
     root = os.geteuid() == 0
-    with contextlib.ExitStack() as ours:  # what stays open here only until the sandbox has its copies
-
-        def lent(descriptor: int) -> str:
-            ours.callback(os.close, descriptor)
-            return str(descriptor)
-
-        def pipe() -> tuple[int, str]:
-            reading, writing = os.pipe()
-            ours_if_failed.callback(os.close, reading)
-            return reading, lent(writing)
-
-        with contextlib.ExitStack() as ours_if_failed:
-            status, status_fd = pipe()
-            progress, progress_fd = pipe()
-            go_fd, go = os.pipe()
-            ours_if_failed.callback(os.close, go)
-            options = ["--json-status-fd", status_fd]
-            options += ["--userns-block-fd" if root else "--block-fd", lent(go_fd)]
-            if root:
-                options += ["--info-fd", lent(os.open(os.devnull, os.O_WRONLY))]  # demanded beside the former
-            if setup.seccomp:
-                options += ["--seccomp", lent(memory_file(build_filter(child_processes=limits.child_processes)))]
-            own = 0 if root else 1  # bubblewrap's process inside, where it has the program's user
-            payload = lent(payload_file(program, files, rlimits(limits, spare_processes=own)))
-            lent_to_bwrap = options[1::2]
-            inside = [setup.interpreter.inside, *FLAGS, "-c", PRELUDE]
-            inside += [str(UID if root else 0), payload, progress_fd, *lent_to_bwrap]
-            process = subprocess.Popen(
-                [setup.bwrap, *options, *_options(setup.interpreter, limits, root), "--", *inside],
-                stdin=subprocess.PIPE if stdin is None else int(lent(memory_file(stdin))),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                cwd="/",
-                env={},
-                pass_fds=[int(number) for number in (*lent_to_bwrap, payload, progress_fd)],
-            )
-            ours_if_failed.push(lambda *_: end_process(process))
-            jail = Jail(process, progress, status, go, limits)
-            ours_if_failed.pop_all()
+    with Descriptors() as open_files:
+        status, status_out = open_files.pipe_from()
+        progress, progress_out = open_files.pipe_from()
+        go, go_in = open_files.pipe_to()
+        bwrap_files = {"--json-status-fd": status_out, "--userns-block-fd" if root else "--block-fd": go_in}
+        if root:
+            bwrap_files["--info-fd"] = open_files.lend(os.open(os.devnull, os.O_WRONLY))  # demanded beside the former
+        if setup.seccomp:
+            program_filter = build_filter(child_processes=limits.child_processes)
+            bwrap_files["--seccomp"] = open_files.lend(memory_file(program_filter))
+        own = 0 if root else 1  # bubblewrap's process inside, where it has the program's user
+        payload = open_files.lend(payload_file(program, files, rlimits(limits, spare_processes=own)))
+        words = [setup.bwrap, *(str(word) for pair in bwrap_files.items() for word in pair)]
+        words += [*_options(setup.interpreter, limits, root), "--", setup.interpreter.inside, *FLAGS, "-c", PRELUDE]
+        words += map(str, (UID if root else 0, payload, progress_out, *bwrap_files.values()))
+        streams, standard = Streams.make(open_files, stdin)
+        process = subprocess.Popen(
+            words, **standard, cwd="/", env={}, pass_fds=(payload, progress_out, *bwrap_files.values())
+        )
+        open_files.ends_with(process)
+        jail = Jail(process, streams, progress, status, go, limits)
     return jail.begin(root)
 
 
@@ -150,12 +132,13 @@ class Jail(Supervised):
     def __init__(
         self,
         process: subprocess.Popen[bytes],
+        streams: Streams,
         progress: int,
         status: int,
         go: int,
         limits: Limits,
     ) -> None:
-        super().__init__(process, progress, limits)
+        super().__init__(process, streams, progress, limits)
         self._status, self._go = status, go
         self._reported = b""
 

@@ -20,10 +20,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from riskpo.errors import SandboxError
+from riskpo.rewards.descriptors import Descriptors
 from riskpo.rewards.lines import LineSession
-from riskpo.rewards.prelude import FLAGS, NO_CORE, PRELUDE, memory_file, payload_file, rlimits
+from riskpo.rewards.prelude import FLAGS, NO_CORE, PRELUDE, payload_file, rlimits
 from riskpo.rewards.sandbox import DEFAULT_LIMITS, Execution, Limits, check_files
-from riskpo.rewards.supervise import START_SECONDS, Supervised, end_process
+from riskpo.rewards.supervise import START_SECONDS, Streams, Supervised
 
 _warned = threading.Event()
 
@@ -111,29 +112,26 @@ class UnsafeSubprocess:
     def _start(
         self, folder: str, program: str, files: Mapping[str, bytes], stdin: bytes | None, limits: Limits
     ) -> Supervised:
-        with contextlib.ExitStack() as lent, contextlib.ExitStack() as ours_if_failed:
-
-            def lend(descriptor: int) -> int:
-                lent.callback(os.close, descriptor)
-                return descriptor
-
-            payload = lend(payload_file(program, files, rlimits(limits, spare_processes=None)))
-            progress, reported = os.pipe()
-            ours_if_failed.callback(os.close, progress)
-            lend(reported)
+        with Descriptors() as open_files:
+            payload = open_files.lend(payload_file(program, files, rlimits(limits, spare_processes=None)))
+            progress, progress_out = open_files.pipe_from()
+            streams, standard = Streams.make(open_files, stdin)
             process = subprocess.Popen(
-                [self._options["python"] or sys.executable, *FLAGS, "-c", PRELUDE, "0", str(payload), str(reported)],
-                stdin=subprocess.PIPE if stdin is None else lend(memory_file(stdin)),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
+                [
+                    self._options["python"] or sys.executable,
+                    *FLAGS,
+                    "-c",
+                    PRELUDE,
+                    "0",
+                    str(payload),
+                    str(progress_out),
+                ],
+                **standard,
                 cwd=folder,
                 env={"LANG": "C.UTF-8", "HOME": folder, "TMPDIR": folder, "MALLOC_ARENA_MAX": "2"},
-                pass_fds=(payload, reported),
+                pass_fds=(payload, progress_out),
                 start_new_session=True,
             )
-            ours_if_failed.push(lambda *_: end_process(process))
+            open_files.ends_with(process)
             resource.prlimit(process.pid, resource.RLIMIT_CORE, NO_CORE)
-            child = Supervised(process, progress, limits, group=True)
-            ours_if_failed.pop_all()
-            return child
+            return Supervised(process, streams, progress, limits, group=True)
