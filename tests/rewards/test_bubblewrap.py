@@ -488,7 +488,7 @@ def test_way_out(detail, way):
 
 
 def test_what_the_kernel_says_of_a_program(sandbox):
-    """Seen from outside: its user, no core dumps, and the first to go where memory runs out."""
+    """Seen from outside: its user, no powers, no core dumps, and the first to go where memory runs out."""
     before = children()
     with sandbox.session("while True: print(input(), flush=True)") as session:
         session.exchange(b"a", 10)
@@ -498,6 +498,12 @@ def test_what_the_kernel_says_of_a_program(sandbox):
             Path(f"/proc/{pid}/limits").read_text().partition("Max core file size")[2].split()[:2] for pid in family
         ]
         assert cores == [["1", "1"]] * len(family)
+        for pid in family:
+            said = dict(
+                line.split(":\t") for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
+            )
+            assert {said[f"Cap{kind}"] for kind in ("Prm", "Eff", "Amb")} == {"0" * 16}
+            assert (said["NoNewPrivs"], said["Seccomp"]) == ("1", "2")
         if os.geteuid() == 0:
             assert scores == [1000] * len(family)
             assert {Path(f"/proc/{pid}").stat().st_uid for pid in family} >= {jail.UID}
