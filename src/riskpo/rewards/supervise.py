@@ -196,6 +196,9 @@ class Supervised:
             gone = select.poll()
             gone.register(self.init, select.POLLIN)
             self.alive_after_kill |= not gone.poll(_KILL_SECONDS * 1000)
+            # A caller that is the first process of a container, or adopts orphans, has inherited it and must bury it.
+            with contextlib.suppress(ChildProcessError):
+                os.waitid(os.P_PIDFD, self.init, os.WEXITED | os.WNOHANG)
 
     def _close(self) -> None:
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
