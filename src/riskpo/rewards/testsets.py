@@ -204,14 +204,22 @@ def _prompt_of(row: Mapping[str, Any], entry: str) -> tuple[str, ast.Module]:
     """The prompt that begins the function, where a column holds one, and the statements before it that help it."""
     for column in ("question", "prompt"):
         text = row.get(column)
-        if isinstance(text, str) and f"def {entry}" in text:
-            try:
-                tree = ast.parse(text)
-            except (SyntaxError, ValueError, RecursionError, MemoryError):
-                continue  # a text about the function, not its beginning
+        tree = _beginning(text, entry) if isinstance(text, str) else None
+        if tree is not None:
             kept = [node for node in tree.body if getattr(node, "name", None) != entry]
-            return text, ast.Module(kept, [])
+            return str(text), ast.Module(kept, [])
     return "", ast.Module([], [])
+
+
+def _beginning(text: str, entry: str) -> ast.Module | None:
+    """A text that begins the function, with or without a docstring, parsed; None where it is a text about it."""
+    for whole in (text, text + "\n    pass"):
+        try:
+            tree = ast.parse(whole)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        return tree if entry in {getattr(node, "name", None) for node in tree.body} else None
+    return None
 
 
 def _read_asserts(row: Mapping[str, Any]) -> CodeTests:
