@@ -116,8 +116,10 @@ class Bubblewrap:
         for pause in (*PAUSES, None):
             try:
                 started = start(self._setup(), program, files, stdin, limits, keep_open=keep_open)
-            except (OSError, SandboxError) as error:
-                started = Execution("infra_error", detail=f"the sandbox does not start: {error}")
+            except SandboxError as error:  # there is none: another try finds none either
+                return Execution("infra_error", detail=str(error))
+            except OSError as error:
+                started = Execution("infra_error", detail=f"the sandbox did not start: {error}")
             if pause is None or not isinstance(started, Execution):
                 break
             time.sleep(pause)

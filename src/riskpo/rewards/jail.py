@@ -109,7 +109,9 @@ def _options(interpreter: Interpreter, limits: Limits, root: bool) -> list[str]:
     if root:
         # To become another user with; the capabilities end where the prelude does.
         options += ["--uid", "0", "--gid", "0", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-    options += ["--clearenv", "--setenv", "LANG", "C.UTF-8", "--setenv", "HOME", FOLDER, "--setenv", "TMPDIR", FOLDER]
+    # The C library would reserve address space for each of many threads.
+    environment = {"LANG": "C.UTF-8", "HOME": FOLDER, "TMPDIR": FOLDER, "MALLOC_ARENA_MAX": "2"}
+    options += ["--clearenv", *(word for pair in environment.items() for word in ("--setenv", *pair))]
     options += interpreter.mounts()
     options += ["--perms", "0755", "--dir", "/dev"]
     for device in _DEVICES:  # not --dev: it brings a folder in memory without limit
@@ -190,7 +192,10 @@ def _prepare(first: int, root: bool) -> None:
     """Gives the sandbox its users, and makes it the first to go where the machine runs out of memory."""
     if root:
         for kind in ("uid", "gid"):
-            Path(f"/proc/{first}/{kind}_map").write_text(f"0 0 1\n{UID} {UID} 1\n")
+            try:
+                Path(f"/proc/{first}/{kind}_map").write_text(f"0 0 1\n{UID} {UID} 1\n")
+            except OSError as error:
+                raise OSError(error.errno, f"root cannot map a second user: {error.strerror}") from error
     # Its memory is limited in any case; this is for machines where even so little is too much.
     with contextlib.suppress(OSError):
         Path(f"/proc/{first}/oom_score_adj").write_text("1000")

@@ -28,13 +28,14 @@ _NAMESPACES = (
 _WAYS_OUT = (
     ("no usable bubblewrap", ""),
     (
-        "_map",
+        "cannot map a second user",
         "The caller is root without the right to map users (CAP_SETUID, CAP_SETGID, CAP_SETFCAP), or this container "
         "has no user 65534. Give it those, or call as another user than root.",
     ),
     ("PR_SET_SECCOMP", "The kernel takes no filter of system calls; seccomp=False leaves it out (docs/security.md)."),
     ("No space left on device", "The limit on user namespaces is reached: raise `sysctl user.max_user_namespaces`."),
     ("Resource temporarily unavailable", "The caller's limit on processes is reached: raise `ulimit -u`."),
+    ("uid map", _NAMESPACES),
     ("Creating new namespace", _NAMESPACES),
     ("namespace", _NAMESPACES),
     ("Operation not permitted", _NAMESPACES),
@@ -109,7 +110,7 @@ kept.clear()
 works("little", lambda: open("/dev/null").close())
 """
 _SCARCE = Limits(wall_seconds=30.0, memory_mb=512, file_mb=4, processes=20, open_files=32)
-_MAY_HAVE = {"HOME", "LANG", "LC_CTYPE", "LD_LIBRARY_PATH", "PWD", "TMPDIR"}
+_MAY_HAVE = {"HOME", "LANG", "LC_CTYPE", "LD_LIBRARY_PATH", "MALLOC_ARENA_MAX", "PWD", "TMPDIR"}
 # Harmless with arguments of zero, and each answers differently without a filter.
 _TRIED_CALLS = ("keyctl", "io_uring_setup", "get_mempolicy", "semget")
 

@@ -132,7 +132,7 @@ class Supervised:
         try:
             self._kill()
             for descriptor in list(self._readers):
-                while descriptor in self._readers and self._read(descriptor) and not self.over:
+                while self._read(descriptor) and not self.over:
                     pass
         finally:
             self._close()
@@ -201,6 +201,8 @@ class Supervised:
                 os.waitid(os.P_PIDFD, self.init, os.WEXITED | os.WNOHANG)
 
     def _close(self) -> None:
+        self._stdin = None  # these numbers may soon be other files': nothing here may use them again
+        self._readers.clear()
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
                 with contextlib.suppress(OSError):  # unwritten input of a process that is gone

@@ -120,7 +120,7 @@ class UnsafeSubprocess:
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 cwd=folder,
-                env={"LANG": "C.UTF-8", "HOME": folder, "TMPDIR": folder},
+                env={"LANG": "C.UTF-8", "HOME": folder, "TMPDIR": folder, "MALLOC_ARENA_MAX": "2"},
                 pass_fds=(payload, reported),
                 start_new_session=True,
             )

@@ -4,4 +4,5 @@
 # ruff: noqa
 import os, sys
 
-print(sorted(set(os.environ) - {"HOME", "LANG", "LC_CTYPE", "LD_LIBRARY_PATH", "PWD", "TMPDIR"}), sys.argv)
+harmless = {"HOME", "LANG", "LC_CTYPE", "LD_LIBRARY_PATH", "MALLOC_ARENA_MAX", "PWD", "TMPDIR"}
+print(sorted(set(os.environ) - harmless), sys.argv)
