@@ -68,6 +68,8 @@ class Job:
         self.queued = False
         self.left = len(tasks)
         self.finished = threading.Event()
+        if not tasks:
+            self.finished.set()
         self.error: str | None = None
         self.deaths: Counter[int] = Counter()
         self.starved: set[int] = set()  # ran out of memory in a worker that was not fresh: one that is decides
@@ -138,13 +140,13 @@ class Engine:
         Raises:
             WorkerError: no worker can be started, or the pool was closed.
         """
-        with self._changed:
-            if self._closing.is_set():
-                raise WorkerError("this pool of workers is closed. Make a new one.")
-            self._start_threads()
-            self._jobs.add(job)
-            self._enqueue(job)
         try:
+            with self._changed:
+                if self._closing.is_set():
+                    raise WorkerError("this pool of workers is closed. Make a new one.")
+                self._start_threads()
+                self._jobs.add(job)
+                self._enqueue(job)
             if job.end is not None and not job.finished.wait(max(0.0, job.end - time.monotonic())):
                 with self._changed:
                     job.expire()
@@ -254,7 +256,7 @@ class Engine:
             last = not self._alive
         if last:
             with self._server_lock:
-                self._drop_server(wait=10.0)
+                self._drop_server()
             self._gone.set()
         else:
             self._gone.wait()
@@ -348,11 +350,11 @@ class Engine:
                     return worker
                 except ServerLostError:
                     problem = "their server ends again and again"
-                    self._drop_server(wait=0.0)
-                except BlockingIOError as error:
+                    self._drop_server()
+                except (BlockingIOError, ChildProcessError) as error:
                     problem = str(error)
                 except WorkerError:
-                    self._drop_server(wait=0.0)
+                    self._drop_server()
                     raise
         raise WorkerError(f"no worker for {self._config.function!r} can be started: {problem} ({_STARTS} attempts).")
 
@@ -367,14 +369,14 @@ class Engine:
                 if worker.server is self._server:
                     return self._server.end(worker)
             except ServerLostError:
-                self._drop_server(wait=0.0)
+                self._drop_server()
             worker.channel.close()
             return "the end of its server", 0
 
-    def _drop_server(self, wait: float) -> None:
+    def _drop_server(self) -> None:
         if self._server is not None:
             server, self._server = self._server, None
-            server.close(wait)
+            server.close()
 
 
 def _encoded(task: tuple[Any, ...], max_bytes: int) -> tuple[bytes, str]:

@@ -36,6 +36,7 @@ def main(control_fd: int) -> None:
     control = Channel(socket.socket(fileno=control_fd), largest=1 << 20)
     os.set_inheritable(control_fd, False)
     config = decode(control.receive())
+    del sys.argv[1:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the owner's business
     signal.signal(signal.SIGTERM, _leave)
     _die_with(config["owner"], signal.SIGTERM)  # a signal that leaves time to end the workers with all they started

@@ -127,7 +127,7 @@ class Server:
         Raises:
             ServerLostError: the server is gone.
             BlockingIOError: the system has no process for it now.
-            WorkerError: it ended before its first task.
+            ChildProcessError: it ended before its first task.
         """
         with _OPENING:
             ours, theirs = socket.socketpair()
@@ -153,7 +153,7 @@ class Server:
         try:
             channel.receive(_ANSWER_SECONDS)
         except (OSError, EOFError, ValueError) as error:
-            raise WorkerError(f"a worker has ended before its first task: {self.end(worker)[0]}") from error
+            raise ChildProcessError(f"it ended before its first task by {self.end(worker)[0]}") from error
         return worker
 
     def end(self, worker: Worker) -> tuple[str, int]:
