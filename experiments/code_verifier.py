@@ -3,9 +3,9 @@
     python experiments/code_verifier.py            some minutes on two cores; writes the JSON, prints the table
     python experiments/code_verifier.py --show     prints the table of the committed JSON
 
-The data sets lie in `shared/data` beside the repository. A mutant's verdict is compared with the data set's own test run
-plainly on it: program and test in one file, passed where Python ends with 0 within the same number of seconds. Every
-disagreement is listed; so is every reference that does not pass, and every emptied one that does.
+The data sets lie in `shared/data` beside the repository. A mutant's verdict is compared with the data set's own test
+run plainly on it: program and test in one file, passed where Python ends with 0 within the same number of seconds.
+Every disagreement is listed; so is every reference that does not pass, and every emptied one that does.
 """
 
 from __future__ import annotations

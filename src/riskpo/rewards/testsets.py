@@ -9,7 +9,10 @@
 | MBPP | `test_list`, perhaps `test_imports` and `test_setup_code` | `CodeTests` |
 
 `tests` may also be the text of such a JSON value. `checker` is optional: how outputs are compared (checkers.py). The
-first shape of the table that a row has counts. Tests are trusted: they belong to the data set, not to the model.
+first shape of the table that a row has counts.
+
+Tests are trusted, and so is a prompt that begins the function: they belong to the data set, not to the model, and what
+is code in them runs in a worker process outside of the sandbox. Never build them out of what a model wrote.
 """
 
 from __future__ import annotations
@@ -193,6 +196,7 @@ def _read_check(row: Mapping[str, Any]) -> CodeTests:
         raise BadTestsError("test does not define check(candidate)")
     prompt, helpers = _prompt_of(row, entry)
     unknown = _free_names([*helpers.body, *tree.body]) - {entry}
+    _refuse_evaluation(tree)
     modules = {name for name in unknown if name in sys.stdlib_module_names}
     if unknown - modules:
         raise BadTestsError(f"test refers to {', '.join(sorted(unknown - modules))}, which nothing defines")
@@ -230,6 +234,8 @@ def _read_asserts(row: Mapping[str, Any]) -> CodeTests:
     imported = "\n".join(imports)
     setup = imported + "\n" + (row.get("test_setup_code") or "")
     trees = [_parsed(source, "test_list") for source in (setup, *units)]
+    for tree in trees:
+        _refuse_evaluation(tree)
     unknown = _free_names([node for tree in trees for node in tree.body])
     modules = {name for name in unknown if name in sys.stdlib_module_names}
     called = {
@@ -260,6 +266,13 @@ def _parsed(source: str, column: str) -> ast.Module:
         return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise BadTestsError(f"{column} is no Python: {type(error).__name__}: {error}") from None
+
+
+def _refuse_evaluation(tree: ast.Module) -> None:
+    """Test code runs outside of the sandbox, and so would what it evaluates, which may come from the candidate."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in ("eval", "exec", "compile", "__import__"):
+            raise BadTestsError(f"the test code uses {node.id}, which could run a candidate outside of the sandbox")
 
 
 def _free_names(statements: Sequence[ast.stmt]) -> set[str]:
