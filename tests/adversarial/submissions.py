@@ -88,7 +88,7 @@ def verdicts(score="all"):
     from riskpo.rewards.code import CodeVerifier
 
     found = list(submissions())
-    verifier = CodeVerifier(score=score, test_seconds=2.0, total_seconds=6.0)
+    verifier = CodeVerifier(score=score, test_seconds=2.0, total_seconds=2.0 if score == "fraction" else 6.0)
     try:
         return verifier.verify([one[2] for one in found], [PROBLEMS[one[1]] for one in found])
     finally:
