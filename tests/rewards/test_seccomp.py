@@ -20,8 +20,10 @@ EPERM, ENOSYS = ERROR | errno.EPERM, ERROR | errno.ENOSYS
 ARCHES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 # Calls that a filter must tell apart by arguments, and a few that no Python can do without.
 NUMBERS = {
-    "x86_64": {"clone": 56, "socket": 41, "socketpair": 53, "ioctl": 16, "fork": 57, "vfork": 58, "read": 0, "mmap": 9},
-    "aarch64": {"clone": 220, "socket": 198, "socketpair": 199, "ioctl": 29, "read": 63, "mmap": 222},
+    "x86_64": {"clone": 56, "fork": 57, "vfork": 58, "socket": 41, "socketpair": 53, "ioctl": 16, "read": 0, "mmap": 9}
+    | {"setrlimit": 160, "prlimit64": 302},
+    "aarch64": {"clone": 220, "socket": 198, "socketpair": 199, "ioctl": 29, "read": 63, "mmap": 222}
+    | {"setrlimit": 164, "prlimit64": 261},
 }
 
 
@@ -68,6 +70,8 @@ def test_what_it_decides(machine, children):
         assert {of(name, family) for family in (0, 2, 3, 10, 16, 17, 38, 40)} == {EPERM}
     assert {of("ioctl", 0, command) for command in (0x5412, 0x541C, 0xABC00005412)} == {EPERM}
     assert of("ioctl", 0, 0x5401) == ALLOW
+    assert of("setrlimit", 4) == of("prlimit64", 0, 4) == EPERM
+    assert of("setrlimit", 9) == of("prlimit64", 4, 7) == ALLOW
     for name, (each, code) in seccomp.denied(machine).items():
         assert decide(program, arch, each) == ERROR | code, name
     assert decide(program, arch, 435) == ENOSYS  # clone3
