@@ -1,5 +1,6 @@
 """The pool of workers: one right outcome for every task, whatever the task does to its worker."""
 
+import contextlib
 import copy
 import gc
 import math
@@ -126,8 +127,9 @@ def test_a_task_that_is_not_plain_is_an_error_of_its_own(pool):
     nested = []
     for _ in range(100_000):
         nested = [nested]
-    outcomes = pool.map([("same", 1), ("same", object()), ("same", deep), ("same", nested), ("same", 2)])
-    assert statuses(outcomes) == ["done", "error", "done", "error", "done"]
+    outcomes = pool.map([("same", 1), ("same", object()), ("same", deep), ("same", nested), ("same", 2), "same"])
+    assert statuses(outcomes) == ["done", "error", "done", "error", "done", "error"]
+    assert "not a str" in outcomes[5].detail
     assert "builtins.object cannot be handed over" in outcomes[1].detail
     while nested:  # or its own end recurses
         nested = nested[0]
@@ -169,9 +171,9 @@ def test_memory(pool):
 
 def test_memory_that_others_left_is_not_held_against_a_task():
     """Each task keeps 100 MiB: a worker of 512 is full after a few, and every task alone fits well."""
-    with WorkerPool(TASKS + "act", workers=1, seconds=20.0, memory_mb=512) as pool:
-        outcomes = pool.map([("keep", 100)] * 15)
-    assert statuses(outcomes) == ["done"] * 15
+    with WorkerPool(TASKS + "act", seconds=20.0, memory_mb=512) as pool:
+        outcomes = pool.map([("keep", 100)] * 30)
+    assert statuses(outcomes) == ["done"] * 30
 
 
 def test_without_a_cap():
@@ -254,19 +256,23 @@ def test_a_limit_for_all_tasks(quick):
 # --- many at once ---
 
 
-def test_64_hangs_leave_turns_for_others():
+def test_64_hangs_leave_turns_for_others(tmp_path):
     """A caller with one task gets it done while another's hangs are far from over."""
+    begun = [tmp_path / str(n) for n in range(64)]
     with WorkerPool(TASKS + "act", seconds=0.2) as pool:
         pool.map([("same", 0)])
-        hanging = threading.Thread(target=lambda: results.append(pool.map([("spin",)] * 64)))
+        hanging = threading.Thread(target=lambda: results.append(pool.map([("touch and spin", str(p)) for p in begun])))
         results = []
         hanging.start()
+        until(lambda: sum(path.exists() for path in begun) >= 4)
         for n in range(5):
             assert pool.map([("same", n)])[0].value == n
+        assert sum(path.exists() for path in begun) < 48
         assert hanging.is_alive()
         assert results == []
         hanging.join(120)
         assert statuses(results[0]) == ["timeout"] * 64
+        assert all(path.exists() for path in begun)
 
 
 def test_many_threads():
@@ -285,12 +291,13 @@ def test_many_threads():
         assert len(pool.pids()) <= 2
 
 
-def test_a_slow_task_does_not_keep_the_others_waiting_behind_it():
-    """The chunk of the first worker comes back from behind its slow task: the other worker does not idle."""
+def test_what_stands_behind_a_slow_task_goes_to_another_worker(tmp_path):
+    """All in one chunk: the second task ends only if the third runs elsewhere meanwhile."""
+    path = str(tmp_path / "made")
     with WorkerPool(TASKS + "act", seconds=60.0) as pool:
         pool.map([("same", 0)] * 500)  # chunks are large now
-        outcomes = pool.map([("sleep", 0.05)] * 40)
-        assert statuses(outcomes) == ["done"] * 40
+        tasks = [("sleep", 0.1), ("wait for", path), ("touch", path)] + [("same", 0)] * 100
+        assert statuses(pool.map(tasks)) == ["done"] * len(tasks)
 
 
 def test_workers_killed_at_random():
@@ -325,6 +332,31 @@ def test_workers_killed_at_random():
     for outcome, pair in zip(outcomes, expected, strict=True):
         assert outcome.status == "done", outcome
         assert outcome.value == (pair if pair[1] % 7 else None)
+
+
+def test_workers_that_are_not_killed_stay():
+    with WorkerPool(TASKS + "act", seconds=60.0) as pool:
+        pool.map([("sleep", 0.3)] * 4)
+        pids = set(pool.pids())
+        for n in range(300):
+            assert pool.map([("same", n), ("same", n)])[1].value == n
+        assert len(pids) == 2
+        assert set(pool.pids()) == pids
+
+
+def test_an_interrupt_for_the_whole_job_does_not_reach_the_tasks(tmp_path):
+    """Some batch systems send SIGINT to every process."""
+    path = str(tmp_path / "made")
+    with WorkerPool(TASKS + "act", workers=1, seconds=60.0) as pool:
+        waiting = threading.Thread(target=lambda: results.append(pool.map([("wait for", path)])))
+        results = []
+        waiting.start()
+        until(pool.pids)
+        for pid in (pool.pids()[0], _parent(pool.pids()[0])):
+            os.kill(pid, signal.SIGINT)
+        Path(path).touch()
+        waiting.join(60)
+        assert statuses(results[0]) == ["done"]
 
 
 def test_idle_workers_that_die_are_replaced(pool):
@@ -363,6 +395,15 @@ def test_the_initializer_runs_once():
             assert pool.map([()])[0].value == (1, True)
 
 
+def test_what_the_initializer_started_lives_as_long_as_the_workers():
+    with WorkerPool(TASKS + "helper", initializer=TASKS + "leave_a_process", recycle_after=1) as pool:
+        values = [pool.map([()])[0].value for _ in range(3)]
+        (pid,) = {pid for pid, _ in values}
+        assert "Z" not in {state for _, state in values}
+        assert alive(pid)
+    assert not alive(pid)
+
+
 @pytest.mark.parametrize(
     ("function", "initializer", "text"),
     [
@@ -371,6 +412,7 @@ def test_the_initializer_runs_once():
         (TASKS + "LOADED_IN", None, "is a int, not a function"),
         (TASKS + "same", TASKS + "fail_to_start", "LookupError: the warm-up found nothing"),
         (TASKS + "same", TASKS + "leave_a_thread", "left 1 threads running"),
+        (TASKS + "same", TASKS + "use_a_pool", "every worker would start workers"),
     ],
 )
 def test_what_cannot_start_says_why(function, initializer, text):
@@ -489,19 +531,32 @@ def test_pickle_and_copy():
         assert pool.map([(6,)])[0].value == 36
 
 
+def sockets():
+    links = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            links.append(os.readlink(f"/proc/self/fd/{name}"))
+        except FileNotFoundError:  # the listing's own
+            continue
+    return {link for link in links if link.startswith("socket:")}
+
+
 def test_a_fork_has_workers_of_its_own():
+    before = sockets()
     with WorkerPool(TASKS + "square") as pool:
         pool.map([(n,) for n in range(50)])
         pids = set(pool.pids())
+        assert sockets() - before
         read, write = os.pipe()
         child = os.fork()
         if child == 0:
             code = 1
             try:
+                copied = sockets() - before
                 right = [outcome.value for outcome in pool.map([(n,) for n in range(50)])] == [n * n for n in range(50)]
                 apart = bool(pool.pids()) and not set(pool.pids()) & pids
                 os.write(write, " ".join(map(str, pool.pids())).encode())
-                code = 0 if right and apart else 2
+                code = 0 if right and apart and not copied else 2
             finally:
                 os._exit(code)  # without close: its workers see that it is gone
         os.close(write)
@@ -571,11 +626,16 @@ print(*pool.pids(), flush=True)
 """
 
 
-def run_script(tmp_path, text, **options):
+@contextlib.contextmanager
+def run_script(tmp_path, text):
     path = tmp_path / "script.py"
     path.write_text(SCRIPT + text)
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
-    return subprocess.Popen([sys.executable, str(path)], env=environment, stdout=subprocess.PIPE, text=True, **options)
+    with subprocess.Popen([sys.executable, path], env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("end", ["", "pool.close()", "sys.exit(0)"])
@@ -607,8 +667,32 @@ import time; time.sleep(600)
         until(lambda: Path(path).exists() and Path(path).read_text() and Path(path + ".orphan").exists())
         pids += [int(word) for name in (path, path + ".orphan") for word in Path(name).read_text().split()]
         assert all(alive(pid) for pid in [server, *pids])
+        assert os.getsid(server) != os.getsid(process.pid)
         process.kill()
     until(lambda: not any(alive(pid) for pid in [server, *pids]))
+
+
+def test_an_interrupted_caller_leaves_the_workers_free(tmp_path):
+    """Ctrl-C in the middle of hangs of ten minutes: the next call has its turn at once."""
+    text = """
+try:
+    pool.map([("spin",)] * 50)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+print(pool.map([("same", 5)])[0].value)
+"""
+    with run_script(tmp_path, text) as process:
+        process.stdout.readline()
+        pids = [int(word) for word in process.stdout.readline().split()]
+        until(lambda: all(cpu_ticks(pid) > 20 for pid in pids))
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=120)
+    assert output.split() == ["interrupted", "5"]
+
+
+def cpu_ticks(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def test_the_module_is_light():

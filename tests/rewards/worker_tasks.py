@@ -55,6 +55,21 @@ def _spin():
         pass
 
 
+def _touch(path, content=""):
+    with open(path, "w") as file:
+        file.write(content)
+
+
+def _touch_and_spin(path):
+    _touch(path)
+    _spin()
+
+
+def _wait_for(path):
+    while not os.path.exists(path):
+        time.sleep(0.01)
+
+
 def _ignore_and_spin():
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGXCPU, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -122,6 +137,9 @@ _ACTS = {
     "close": lambda: os.closerange(0, 256),
     "spin": _spin,
     "sleep": time.sleep,
+    "touch": _touch,
+    "touch and spin": _touch_and_spin,
+    "wait for": _wait_for,
     "ignore and spin": _ignore_and_spin,
     "power": lambda: 9**9**9,
     "regex": lambda: re.match(r"(a+)+$", "a" * 60 + "!"),
@@ -143,6 +161,21 @@ _ACTS = {
 
 def leave_a_thread():
     threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+
+
+def leave_a_process():
+    WARM.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid)
+
+
+def helper():
+    return WARM[0], open(f"/proc/{WARM[0]}/stat").read().rpartition(")")[2].split()[0]
+
+
+def use_a_pool():
+    from riskpo.rewards.worker import WorkerPool
+
+    with WorkerPool("tests.rewards.worker_tasks:same", initializer="tests.rewards.worker_tasks:use_a_pool") as pool:
+        pool.map([(1,)])
 
 
 def fail_to_start():

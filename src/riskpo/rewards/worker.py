@@ -20,7 +20,8 @@ from types import TracebackType
 from typing import Any
 
 from riskpo.errors import ConfigError
-from riskpo.rewards.worker_engine import Engine, Job, Outcome
+from riskpo.rewards.worker_engine import Engine
+from riskpo.rewards.worker_job import Job, Outcome
 from riskpo.rewards.worker_process import ServerConfig
 
 __all__ = ["Outcome", "WorkerPool"]

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from riskpo.errors import WorkerError
-from riskpo.rewards.worker_wire import Channel, decode, encode
+from riskpo.rewards.worker_wire import LOADING, Channel, decode, encode
 
 _KEPT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONHOME", "VIRTUAL_ENV", "CONDA_PREFIX")
 _SET = {
@@ -85,20 +85,26 @@ class Server:
             raise WorkerError("worker processes need a POSIX system (Linux, or macOS): this one cannot fork.")
         if not sys.executable:
             raise WorkerError("worker processes need an interpreter to run, and sys.executable is empty.")
+        if LOADING in os.environ:
+            raise WorkerError(
+                f"a pool for {config.function!r} is used by a module that a worker is just loading: every worker would "
+                "start workers. Put the function into a module that does nothing when it is imported."
+            )
         self._config = config
-        self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (until `load`, or `close`)
         self.workers: dict[int, Worker] = {}
-        with _OPENING:
-            ours, theirs = socket.socketpair()
-            self._control = Channel(ours, largest=1 << 24)
-            try:
+        try:
+            self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (until `load`, or `close`)
+            with contextlib.ExitStack() as opened, _OPENING:
+                opened.enter_context(self._messages)
+                ours, theirs = socket.socketpair()
+                opened.enter_context(ours)
+                self._control = Channel(ours, largest=1 << 24)
                 with theirs:
                     self._process = _launch(theirs.fileno(), config, self._messages)
-            except OSError as error:
-                self._control.close()
-                self._messages.close()
-                raise WorkerError(f"no process can be started for {config.function!r}: {error}") from error
-            _SERVERS.add(self)
+                opened.pop_all()
+                _SERVERS.add(self)
+        except OSError as error:
+            raise WorkerError(f"no process can be started for {config.function!r}: {error}") from error
 
     def load(self) -> None:
         """Waits until the function is loaded.
@@ -126,8 +132,7 @@ class Server:
 
         Raises:
             ServerLostError: the server is gone.
-            BlockingIOError: the system has no process for it now.
-            ChildProcessError: it ended before its first task.
+            OSError: the system has no process or file for it now, or it ended before its first task.
         """
         with _OPENING:
             ours, theirs = socket.socketpair()
