@@ -218,7 +218,10 @@ def _content(path: str) -> bytes:
 
 
 def _limit(memory_mb: int | None) -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if resource.getrlimit(resource.RLIMIT_CORE)[1] != 0:
+        # One byte: no dump, nor a program of the machine's to receive one, as 0 would have; and a sandbox that a worker
+        # opens cannot raise it from 0.
+        resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
     with contextlib.suppress(OSError):  # absent off Linux. A machine out of memory kills a worker, not the trainer
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     if memory_mb is None:
