@@ -32,7 +32,7 @@ class Cleaned:
 
 
 def clean(loaded: Loaded) -> Cleaned:
-    """Without rows whose gold is known to be wrong, all rows of questions with conflicting golds, and repeats but one."""
+    """Without rows whose gold is known to be wrong, rows of questions with conflicting golds, and repeats but one."""
     known = defects_of(loaded.task.name)
     dropped: dict[str, int] = {}
     items = list(loaded.items)

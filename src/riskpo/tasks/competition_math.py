@@ -1,8 +1,8 @@
 r"""MATH (arXiv 2103.03874) and its 500 test problems of Lightman et al. (arXiv 2305.20050).
 
-The hub's copy keeps no answers: the gold is the content of the last `\boxed{}` of the worked solution, as is usual. The
-hub's copy has a configuration for each subject; they are read one after the other. Prompt: Qwen2.5-Math's instruction in
-the user's turn (template `boxed`). Not run against the hub.
+The hub's copy keeps no answers: the gold is the content of the last `\boxed{}` of the worked solution, as is usual. It
+has a configuration for each subject; they are read one after the other. Prompt: Qwen2.5-Math's instruction in the
+user's turn (template `boxed`). Not run against the hub.
 """
 
 from __future__ import annotations
@@ -63,6 +63,9 @@ MATH500 = DataTask(
     scorer="math:boxed",
     role="benchmark",
     hub="HuggingFaceH4/MATH-500",
-    shapes=(questions("HuggingFaceH4/MATH-500: problem, answer", "problem"), questions("plain: question, answer", "question")),
+    shapes=(
+        questions("HuggingFaceH4/MATH-500: problem, answer", "problem"),
+        questions("plain: question, answer", "question"),
+    ),
     template="boxed",
 )

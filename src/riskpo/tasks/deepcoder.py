@@ -1,9 +1,9 @@
-"""DeepCoder-Preview: programming problems with tests, from PrimeIntellect's SYNTHETIC-1, TACO-verified and LiveCodeBench.
+"""DeepCoder-Preview: programs with tests, from PrimeIntellect's SYNTHETIC-1, TACO-verified and LiveCodeBench.
 
 Training: the configurations primeintellect, taco and lcbv5 (about 24,300 problems); test: codeforces and lcbv5. `tests`
-is the text of JSON: a list of cases, or TACO's columns. Of a problem's tests the 15 with the longest inputs are kept, as
-DeepCoder's own reward runs them; some problems have thousands, megabytes each. Prompt: LiveCodeBench's (template
-`livecodebench`), as DeepCoder's. Not run against the hub.
+is the text of JSON: a list of cases, or TACO's columns. Of a problem's tests the 15 with the longest inputs are kept:
+some have thousands, megabytes each. Prompt: LiveCodeBench's (template `livecodebench`), as DeepCoder's own. Not run
+against the hub.
 """
 
 from __future__ import annotations

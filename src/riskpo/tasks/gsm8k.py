@@ -1,4 +1,4 @@
-"""GSM8K (arXiv 2110.14168): school word problems. The gold follows `####` in the worked solution; thousands have commas.
+"""GSM8K (arXiv 2110.14168): school word problems. The gold follows `####` in the worked solution.
 
 Prompt: verl's, which asks for `####` (template `gsm8k`); scored strictly by it (`math:gsm8k-strict`). With the template
 `boxed` the same questions are asked and scored as MATH's. Not run against the hub.

@@ -1,8 +1,8 @@
 """Procedural tasks of reasoning-gym (arXiv 2505.24760) by name: `gym:leg_counting`. Needs the extra `reasoning-gym`.
 
-A question is made anew from the task's name, a seed and a number, here and again by the scorer, which asks the library's
-own `score_answer`. Prompt: the library's system message `DeepSeekZero`; the answer is what the last `<answer>` tag holds.
-Questions are told apart by a hash of their text, so that splits share none, whatever the seeds.
+A question is made from the task's name, a seed and a number, here and again by the scorer, which asks the library's own
+`score_answer`. Prompt: the library's system message `DeepSeekZero`; the answer is what the last `<answer>` tag holds.
+Questions go to splits by a hash of their text, so that splits share none, whatever the seeds.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _block(name: str, seed: int) -> Any:
 
 def _library() -> Any:
     try:
-        import reasoning_gym
+        import reasoning_gym  # type: ignore[import-not-found]
     except ImportError as error:
         raise MissingExtraError("reasoning-gym", "reasoning-gym") from error
     return reasoning_gym

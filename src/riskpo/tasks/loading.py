@@ -113,9 +113,23 @@ class _Reader:
         item = self.shape.read(row)
         if not item.question.strip():
             raise RowError("the question is empty")
-        if item.answer is not None and not item.answer.strip():
-            return self._without_gold(item)
-        return self._named(self._with_image(item))
+        found = self._repaired(item)
+        return None if found is None else self._named(self._with_image(found))
+
+    def _repaired(self, item: Item) -> Item | None:
+        """The item; with its right gold where the reader cannot find it; None where it is known to have none."""
+        if item.answer is None:
+            return item
+        defect = self.known.get((fingerprint(item.question), item.answer.strip())) if self.known else None
+        if defect is not None and defect.right is not None:
+            self.mended.append(defect)
+            return replace(item, answer=defect.right)
+        if item.answer.strip():
+            return item
+        if defect is None:
+            raise RowError("the gold answer is empty")
+        self.left_out.append(defect)
+        return None
 
     def _detect(self, row: Row) -> Shape:
         for shape in self.task.shapes:
@@ -123,17 +137,6 @@ class _Reader:
                 return shape
         known = "; ".join(shape.name for shape in self.task.shapes)
         raise RowError(f"has the columns {sorted(row)}, which is no shape of task {self.task.name}. Known: {known}")
-
-    def _without_gold(self, item: Item) -> Item | None:
-        """A row without a gold is an error, unless it is known and so left out or mended."""
-        defect = self.known.get((fingerprint(item.question), ""))
-        if defect is None:
-            raise RowError("the gold answer is empty")
-        if defect.right is None:
-            self.left_out.append(defect)
-            return None
-        self.mended.append(defect)
-        return self._named(replace(item, answer=defect.right))
 
     def _with_image(self, item: Item) -> Item:
         if "image" not in self.task.modality:

@@ -1,4 +1,4 @@
-"""Minerva's 272 undergraduate problems of physics, chemistry and mathematics from MIT OpenCourseWare (arXiv 2206.14858).
+"""Minerva's 272 undergraduate problems of science and mathematics from MIT OpenCourseWare (arXiv 2206.14858).
 
 Golds carry units and LaTeX. Prompt: Qwen2.5-Math's instruction in the user's turn (template `boxed`), not Minerva's own
 four examples, which are for base models. Not run against the hub.

@@ -1,9 +1,9 @@
 """Repeats, conflicts and overlaps of questions, by exact text (blanks ignored) and by runs of 13 words.
 
-Two questions are the same when their texts are equal without blanks. Two questions overlap when they share at least half
-of the 13-word runs (letters and digits, case ignored) of the shorter one: one shared run alone is most often a common
-phrase ("where m and n are relatively prime positive integers. Find m + n"). Questions of fewer than 13 words have no
-runs and are compared exactly only.
+Two questions are the same when their texts are equal without blanks. Two questions overlap when they share at least
+half of the 13-word runs (letters and digits, case ignored) of the shorter one: one shared run alone is most often a
+common phrase ("where m and n are relatively prime positive integers. Find m + n"). Questions of fewer than 13 words
+have no runs and are compared exactly only.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def group(items: Sequence[Item]) -> Groups:
         rows.setdefault(key_of(item), []).append(position)
     conflicts = []
     for positions in rows.values():
-        golds = [items[position].answer for position in positions]
+        golds = [_gold_of(items[position]) for position in positions]
         if len(positions) > 1 and not all(same_gold(golds[0], gold) for gold in golds[1:]):
             conflicts.append(tuple(positions))
     repeats = sorted(position for positions in rows.values() for position in positions[1:])
@@ -118,11 +118,16 @@ class Benchmark:
 
 
 def runs(text: str, words: int) -> frozenset[int]:
-    """Hashes of the runs of `words` words of a text, in this process; none where the text is shorter, or `words` is 0."""
+    """Hashes, good in this process, of the runs of `words` words of a text; none where it is shorter or `words` 0."""
     if words < 1:
         return frozenset()
     found = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
     return frozenset(hash(tuple(found[start : start + words])) for start in range(len(found) - words + 1))
+
+
+def _gold_of(item: Item) -> str | None:
+    """The gold; None where tests are it: an answer beside them is one program of many."""
+    return None if {"tests", "test", "test_list"} & item.fields.keys() else item.answer
 
 
 def _image_key(image: object) -> str:

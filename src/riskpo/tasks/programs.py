@@ -91,8 +91,9 @@ def _from_columns(tests: dict[str, Any]) -> list[dict[str, Any]]:
 def _case(test: Any, number: int, function: str | None) -> Case:
     if not isinstance(test, dict) or "input" not in test or "output" not in test:
         raise RowError(f"test {number} has no input and output")
-    named = test.get("metadata") if isinstance(test.get("metadata"), dict) else {}
-    name = test.get("fn_name") or named.get("func_name") or function
+    described = test.get("metadata")
+    named = described.get("func_name") if isinstance(described, dict) else None
+    name = test.get("fn_name") or named or function
     stated = test.get("testtype") or test.get("type") or ("functional" if test.get("fn_name") else "stdin")
     if stated not in _KINDS:
         raise RowError(f"test {number} is of the type {stated!r}; allowed: {', '.join(_KINDS)}")

@@ -1,4 +1,4 @@
-"""Shapes that several tasks share, and what a reader may rely on: texts are texts, numbers become their shortest form."""
+"""Shapes that several tasks share, and what a reader may rely on: texts are texts, numbers take their shortest form."""
 
 from __future__ import annotations
 
@@ -34,7 +34,12 @@ def source_id(row: Row, *columns: str) -> str | None:
 
 
 def questions(
-    name: str, question: str, answer: str = "answer", *, ids: tuple[str, ...] = ("id", "unique_id"), keep: tuple[str, ...] = ()
+    name: str,
+    question: str,
+    answer: str = "answer",
+    *,
+    ids: tuple[str, ...] = ("id", "unique_id"),
+    keep: tuple[str, ...] = (),
 ) -> Shape:
     """A shape with a column for the question and one for the gold answer.
 

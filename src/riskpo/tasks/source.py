@@ -82,7 +82,7 @@ def locate(
         return Source(split, _file_in(folder, task, split))
     if task.hub is None or not place.hub:
         raise DataError(
-            f"split {split} of task {task.name} is not on the hub: give its file by --data-file, or a folder that holds "
+            f"split {split} of task {task.name} is not on the hub: give its file by --data-file, or a folder with "
             f"{_names(place.files)} by --data-dir or {FOLDER}."
         )
     return Source(split, None, task.hub, place.hub, revision)
@@ -104,7 +104,7 @@ def read(source: Source, once: str | None = None) -> tuple[Iterator[Placed], dic
         DataError: while iterating: a file that cannot be read, naming the line; at once: a hub that cannot be reached.
     """
     if source.path is not None:
-        record = {"file": source.path.name, "sha256": checksum(source.path)}
+        record: dict[str, Any] = {"file": source.path.name, "sha256": checksum(source.path)}
         return _distinct(_file_rows(source.path, once), once), record
     assert source.repo is not None
     commit = resolve_commit(source.repo, source.revision)
@@ -131,7 +131,7 @@ def resolve_commit(repo: str, revision: str | None = None) -> str:
 
     try:
         commit = HfApi().dataset_info(repo, revision=revision).sha
-    except Exception as error:  # noqa: BLE001  (whatever the network and the client raise)
+    except Exception as error:  # whatever the network and the client raise
         raise _unreachable(repo, error) from error
     return str(commit)
 
@@ -211,7 +211,7 @@ def _object(row: Any, place: str) -> Row:
 
 
 def _parquet_rows(path: Path, once: str | None) -> Iterator[Placed]:
-    import pyarrow.parquet
+    import pyarrow.parquet  # type: ignore[import-untyped]
 
     batches = pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=_BATCH)
     return _table_rows((pyarrow.Table.from_batches([batch]) for batch in batches), str(path), once)
@@ -271,7 +271,7 @@ def _load(repo: str, part: Part, commit: str) -> Any:
 
     try:
         return load_dataset(repo, part.config, split=part.split, revision=commit)
-    except Exception as error:  # noqa: BLE001  (whatever the network and the library raise)
+    except Exception as error:  # whatever the network and the library raise
         raise _unreachable(repo, error) from error
 
 
@@ -280,7 +280,7 @@ def _download(repo: str, name: str, commit: str) -> Path:
 
     try:
         return Path(hf_hub_download(repo, name, repo_type="dataset", revision=commit))
-    except Exception as error:  # noqa: BLE001  (whatever the network and the client raise)
+    except Exception as error:  # whatever the network and the client raise
         raise _unreachable(repo, error) from error
 
 

@@ -1,7 +1,7 @@
 r"""Prompt templates by name, as they were published, and the scorer that reads the form of answer each asks for.
 
-A conversation (a list of messages, to which the model's chat template is applied) is for instruction-tuned models; a text
-is continued by a base model. None of them says anything of thinking: that is the chat template's business
+A conversation (a list of messages, to which the model's chat template is applied) is for instruction-tuned models; a
+text is continued by a base model. None of them says anything of thinking: that is the chat template's business
 (`chat_template_kwargs: {enable_thinking: false}` for Qwen3), and scorers look behind `</think>`.
 """
 
@@ -87,7 +87,7 @@ _ALL = (
         "gsm8k",
         "verl, examples/data_preprocess/gsm8k.py; the data set's own mark of an answer",
         "math",
-        "{question} Let's think step by step and output the final answer after \"####\".",
+        '{question} Let\'s think step by step and output the final answer after "####".',
         scorer="math:gsm8k-strict",
     ),
     Template(
@@ -115,13 +115,15 @@ _ALL = (
         chat=False,
         scorer="math:boxed",
     ),
-    Template("question-text", "none: the question alone, for base models", "math", "{question}", chat=False, scorer="math"),
+    Template(
+        "question-text", "none: the question alone, for base models", "math", "{question}", chat=False, scorer="math"
+    ),
     Template(
         "mathvision",
         "MATH-V (mathllm/MATH-V, arXiv 2402.14804)",
         "choice",
-        'Please solve the problem step by step and put your answer in one "\\boxed{}". If it is a multiple choice question, '
-        'only one letter is allowed in the "\\boxed{}".\n{question}\n{options}',
+        'Please solve the problem step by step and put your answer in one "\\boxed{}". If it is a multiple choice '
+        'question, only one letter is allowed in the "\\boxed{}".\n{question}\n{options}',
         scorer="choice",
     ),
     Template(
@@ -206,6 +208,6 @@ def _format(starter: str) -> str:
 
 
 def _code(question: str, fields: Mapping[str, Any]) -> str:
-    """HumanEval's prompt is code; MBPP's is a sentence, which becomes a docstring with the first test, as in EvalPlus."""
+    """HumanEval's prompt is code; MBPP's is a sentence: a docstring with the first test, as in EvalPlus."""
     tests = fields.get("test_list")
     return question if not tests else f'"""\n{question}\n{tests[0]}\n"""\n'
