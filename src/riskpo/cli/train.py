@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from riskpo.cli.quiet import quieten
+
 EPILOG = """\
 examples:
   riskpo train quickstart                          the built-in task and model, a few minutes on two cores
@@ -56,7 +58,7 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
     if stray:
         raise ConfigError(f"unexpected argument {stray[0]!r}: options start with --.")
     if not options.verbose:
-        _quieten()
+        quieten()
     from rich.console import Console
 
     from riskpo.runs.arguments import plan_new, plan_resumed
@@ -102,21 +104,3 @@ def _list_options() -> int:
 
     TrlParser([RunArguments, RiskPOConfig, ModelConfig], prog="riskpo train RECIPE").print_help()
     return 0
-
-
-def _quieten() -> None:
-    """Libraries say much that a user of this command can do nothing about; --verbose brings it back."""
-    import logging as logging_of_python
-    import os
-    import warnings
-
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", category=UserWarning, module="torch|accelerate|transformers|trl")
-    import datasets
-    from transformers.utils import logging
-
-    logging_of_python.getLogger("riskpo.engines.trl.hints").setLevel(logging_of_python.ERROR)
-    datasets.disable_progress_bars()
-    logging.disable_progress_bar()

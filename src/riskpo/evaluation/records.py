@@ -78,11 +78,7 @@ class RecordFile:
 
     def read(self) -> Iterator[Record]:
         """All records, in the order in which they were written."""
-        if not self.path.exists():
-            return
-        with self.path.open(encoding="utf-8") as lines:
-            for line in lines:
-                yield Record(**json.loads(line))
+        return read_records(self.path)
 
     def _take_up(self) -> None:
         """Keeps the whole batches of an earlier attempt. The last one may be torn where that was killed."""
@@ -114,6 +110,15 @@ class RecordFile:
         scratch = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         scratch.write_text(kept, encoding="utf-8")
         os.replace(scratch, self.path)
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """The records of a file that is complete."""
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            yield Record(**json.loads(line))
 
 
 def _samples(batch: Batch, questions: Sequence[str]) -> set[tuple[str, int]]:

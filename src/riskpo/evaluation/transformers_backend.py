@@ -6,6 +6,7 @@ in stretches: between them the sequences that have ended leave the batch instead
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,6 +51,9 @@ class TransformersBackend:
         own = _as_list(model.generation_config.eos_token_id) or _as_list(model.config.get_text_config().eos_token_id)
         self.stops = sorted({*own, *_as_list(self.tokenizer.eos_token_id)})
         self._compacts: bool | None = None  # known after the first prompt has been read
+        # Transformers renames this argument in the course of version 5.
+        taken = inspect.signature(type(model).forward).parameters
+        self._cache_name = "cache" if "cache" in taken else "past_key_values"
 
     def describe(self) -> dict[str, Any]:
         """Model, revision, dtype, device, and whether ended sequences leave the batch."""
@@ -162,7 +166,7 @@ class TransformersBackend:
         while len(alive) and done < sampling.max_new_tokens:
             wanted = sampling.max_new_tokens - done
             stretch = wanted if cache is None else min(STRETCH, wanted)
-            given = {} if cache is None else {"past_key_values": cache}
+            given = {} if cache is None else {self._cache_name: cache}
             whole = self._generate(sampling, stretch, input_ids=ids, attention_mask=mask, **given)
             new = whole[:, ids.shape[1] :]
             done += new.shape[1]
@@ -192,9 +196,9 @@ class TransformersBackend:
             input_ids=ids[:, :-1],
             attention_mask=mask[:, :-1],
             position_ids=positions[:, :-1],
-            past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
+            **{self._cache_name: cache},
         )
         self._compacts = True
         return cache

@@ -1,0 +1,188 @@
+"""`riskpo eval`: sample a model on benchmarks, judge the answers, and say how well the scores are known."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from riskpo.cli.quiet import quieten
+
+EPILOG = """\
+examples:
+  riskpo eval runs/quickstart/model --tasks chain --samples 32 --max_new_tokens 24
+  riskpo eval Qwen/Qwen2.5-1.5B --tasks gsm8k,math500 --samples 8 --temperature 0.6 --top_p 0.95
+  riskpo eval builtin:smollm2-135m-instruct --dataset mine.jsonl --reward math --limit 200
+  riskpo eval MODEL --tasks aime24 --samples 64 --backend vllm
+
+The same command again goes on where it was killed, and says so where nothing is missing. Another command, even with
+another seed, gets another folder.
+"""
+
+
+def add_parser(verbs: Any, name: str) -> None:
+    """Adds the verb to the command line."""
+    parser = verbs.add_parser(
+        name,
+        help="evaluate a model",
+        description="Sample a model on benchmarks or a file of questions; pass@k and avg@n with intervals.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a folder, a hub id, or builtin:NAME")
+    asked = parser.add_argument_group("what is asked")
+    asked.add_argument("--tasks", metavar="A,B,...", help="tasks by name")
+    asked.add_argument("--dataset", metavar="FILE", help="questions of your own: columns prompt and answer")
+    asked.add_argument("--reward", metavar="NAME", help="of --dataset: built-in, or package.module:function")
+    asked.add_argument("--split", help="of the tasks (default: test)")
+    asked.add_argument("--limit", metavar="N", type=int, default=0, help="ask N questions a task, drawn at random")
+    asked.add_argument("--limit_seed", "--limit-seed", metavar="N", type=int, default=0, help="of that draw")
+    drawn = parser.add_argument_group("how completions are drawn")
+    drawn.add_argument("--samples", metavar="N", type=int, default=1, help="of each question (default: 1)")
+    drawn.add_argument("--ks", metavar="K", type=int, nargs="+", default=[], help="of pass@k (default: 1, 2, 4, ...)")
+    drawn.add_argument("--max_new_tokens", "--max-new-tokens", metavar="N", type=int, default=1024)
+    drawn.add_argument(
+        "--temperature", metavar="T", type=float, default=1.0, help="0: the likeliest token (default: 1)"
+    )
+    drawn.add_argument("--top_p", "--top-p", metavar="P", type=float, default=1.0)
+    drawn.add_argument("--top_k", "--top-k", metavar="K", type=int, default=0, help="0: no limit")
+    drawn.add_argument("--seed", type=int, default=0, help="of the sampling (default: 0)")
+    how = parser.add_argument_group("model and machine")
+    how.add_argument("--backend", choices=("transformers", "vllm"), default="transformers")
+    how.add_argument("--batch_size", "--batch-size", metavar="N", type=int, default=0, help="sequences in a batch")
+    how.add_argument("--dtype", default="auto", help="as the model says (auto), float32, bfloat16, ...")
+    how.add_argument("--device", default="auto", help="of the transformers backend: auto, cpu, cuda, ...")
+    how.add_argument("--revision", help="of a model on a hub")
+    how.add_argument(
+        "--chat_template_kwargs",
+        "--chat-template-kwargs",
+        metavar="JSON",
+        default="{}",
+        help="for the chat template, e.g. '{\"enable_thinking\": false}'",
+    )
+    how.add_argument("--verbose", action="store_true", help="show the warnings of the libraries underneath")
+    how.add_argument("--output_dir", "--output-dir", metavar="DIR", type=Path, help="default: evals/MODEL-DIGEST")
+
+
+def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
+    """Runs the verb. Returns the exit status."""
+    from riskpo.errors import ConfigError, unknown_name
+
+    if flags:
+        known = [f"--{name}" for name in vars(options) if name not in ("model", "verb")]
+        raise ConfigError(unknown_name("option", flags[0].split("=")[0], known))
+    if bool(options.tasks) == bool(options.dataset):
+        raise ConfigError("give either --tasks (riskpo tasks lists them) or --dataset with --reward.")
+    if bool(options.dataset) != bool(options.reward):
+        raise ConfigError("--dataset and --reward go together; a task brings its own scorer.")
+    if not options.verbose:
+        quieten()
+    from rich.console import Console
+
+    from riskpo.evaluation.session import run_evaluation
+    from riskpo.reports.evaluation import print_evaluation
+
+    console = Console()
+    plan = _plan(options)
+    with _Live(console) as live:
+        folder, results = run_evaluation(plan, say=live.say, progress=live.show)
+    print_evaluation(results, console)
+    console.print(f"{folder}: results.json, samples/", highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> Any:
+    from riskpo.errors import ConfigError
+    from riskpo.evaluation.backends import Sampling
+    from riskpo.evaluation.session import EvalPlan
+
+    try:
+        template = json.loads(options.chat_template_kwargs)
+    except ValueError as error:
+        raise ConfigError(f"--chat_template_kwargs is not JSON: {error}") from error
+    if not isinstance(template, dict):
+        raise ConfigError(f"--chat_template_kwargs takes a JSON object, got {options.chat_template_kwargs}.")
+    return EvalPlan(
+        model=options.model,
+        sets=tuple(_sets(options)),
+        samples=options.samples,
+        ks=tuple(options.ks),
+        sampling=Sampling(options.max_new_tokens, options.temperature, options.top_p, options.top_k),
+        seed=options.seed,
+        batch_size=options.batch_size,
+        backend=options.backend,
+        dtype=options.dtype,
+        device=options.device,
+        revision=options.revision,
+        chat_template_kwargs=template,
+        folder=options.output_dir,
+    )
+
+
+def _sets(options: argparse.Namespace) -> list[Any]:
+    from riskpo.evaluation.questions import question_set
+    from riskpo.rewards.judge import Judge
+    from riskpo.runs.rewards import load_reward
+    from riskpo.tasks.files import load_rows
+
+    limits = {"limit": options.limit, "limit_seed": options.limit_seed}
+    if options.dataset:
+        rows = load_rows(options.dataset).to_list()
+        judge = Judge(load_reward(options.reward), options.reward)
+        return [question_set(Path(options.dataset).name.split(".")[0], rows, judge, **limits)]
+    from riskpo.tasks.registry import get_task
+
+    sets = []
+    for name in options.tasks.split(","):
+        task, split = get_task(name), options.split or "test"
+        rows = task.rows(split, options.limit or 256, 0)
+        sets.append(question_set(name, rows, Judge(task.reward, name), about={"split": split}))
+    return sets
+
+
+class _Live:
+    """A bar in a terminal; elsewhere a line every half minute."""
+
+    def __init__(self, console: Any) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self.console = console
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
+        self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self.rows: dict[str, Any] = {}
+        self.last = float("-inf")
+
+    def __enter__(self) -> _Live:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def say(self, line: str) -> None:
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def show(self, name: str, state: Any) -> None:
+        import time
+
+        note = f"{state.done}/{state.total} samples"
+        if state.remaining is not None:
+            pace = state.tokens / max(state.seconds, 1e-9)
+            note += f", {pace:.0f} tokens/s, about {_duration(state.remaining)} left"
+        if self.console.is_terminal:
+            if name not in self.rows:
+                self.rows[name] = self.bar.add_task(name, total=state.total, note=note)
+            self.bar.update(self.rows[name], completed=state.done, note=note)
+        elif time.monotonic() - self.last > 30 or state.done == state.total:
+            self.last = time.monotonic()
+            self.say(f"{name}: {note}")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

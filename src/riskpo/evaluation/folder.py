@@ -1,0 +1,92 @@
+"""The folder of an evaluation: what it was asked, its samples, its results. Two evaluations never share one.
+
+The same command names the same folder, so that one that was killed goes on where it was; another command gets another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from riskpo.atomic import read_json, write_json
+from riskpo.errors import ResumeError, RunExistsError
+
+_EDGE = 2**20  # bytes of the beginning and the end of a file of weights that are looked at
+
+
+def default_folder(root: Path, model: str, config: Mapping[str, Any]) -> Path:
+    """`root/MODEL-DIGEST`, the digest being that of everything that was asked."""
+    digest = hashlib.blake2b(json.dumps(config, sort_keys=True).encode(), digest_size=4).hexdigest()
+    short = model.removeprefix("builtin:").rstrip("/").split("/")[-1] or "model"
+    return root / f"{short}-{digest}"
+
+
+def take_folder(folder: Path, config: Mapping[str, Any]) -> bool:
+    """Makes the folder this evaluation's, or finds that it is already.
+
+    Args:
+        folder: where its files go.
+        config: everything that its numbers depend on but the machine.
+
+    Returns:
+        Whether an earlier attempt has begun there.
+
+    Raises:
+        ResumeError: another evaluation is there; the message names what differs.
+        RunExistsError: the folder holds something else.
+    """
+    path = folder / "config.json"
+    # As JSON would give it back, so that tuples are lists.
+    asked = json.loads(json.dumps(config))
+    if path.is_file():
+        kept = read_json(path)
+        differing = [key for key in {**kept, **asked} if kept.get(key) != asked.get(key)]
+        if differing:
+            first = differing[0]
+            raise ResumeError(
+                f"{folder} holds another evaluation: {', '.join(differing)} differ (there {first} is "
+                f"{kept.get(first)!r:.120}, now {asked.get(first)!r:.120}). Choose another --output_dir."
+            )
+        return True
+    if folder.exists() and any(item.name != ".lock" for item in folder.iterdir()):
+        raise RunExistsError(f"{folder} exists and is no evaluation: choose another --output_dir.")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, asked)
+    return False
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps a second process out of the folder. The lock is gone when this one ends, however it ends.
+
+    Raises:
+        RunExistsError: another process evaluates into this folder.
+    """
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunExistsError(f"another process is evaluating into {folder}: wait, or stop it.") from error
+        yield
+
+
+def fingerprint(model: Path) -> str:
+    """A name for the contents of a model's folder: of its small files whole, of its weights size and both ends."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(model.iterdir()):
+        if not path.is_file() or path.suffix not in (".json", ".jinja", ".safetensors", ".bin", ".model", ".txt"):
+            continue
+        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+        with path.open("rb") as file:
+            digest.update(file.read(_EDGE))
+            if path.stat().st_size > 2 * _EDGE:
+                file.seek(-_EDGE, 2)
+            digest.update(file.read())
+    return digest.hexdigest()

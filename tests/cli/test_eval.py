@@ -1,0 +1,125 @@
+"""`riskpo eval` end to end on a tiny model: a complete folder, killed and started again, errors before any loading."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from riskpo.cli.main import main
+
+ASKED = ["--tasks", "chain", "--samples", "4", "--max_new_tokens", "16", "--limit", "12"]
+
+
+def evaluate(model, *flags):
+    return main(["eval", str(model), *map(str, flags)])
+
+
+def scores(folder):
+    results = json.loads((Path(folder) / "results.json").read_text())
+    return {k: score["mean"] for k, score in results["tasks"]["chain"]["pass"].items()}
+
+
+def samples(folder):
+    lines = (Path(folder) / "samples" / "chain.jsonl").read_text().splitlines()
+    return sorted((row["question"], row["sample"], row["completion"]) for row in map(json.loads, lines))
+
+
+def test_a_folder_with_everything(chain_model, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert evaluate(chain_model, *ASKED, "--output_dir", out) == 0
+    assert {path.name for path in out.iterdir()} == {
+        ".lock",
+        "config.json",
+        "environment.json",
+        "results.json",
+        "samples",
+    }
+    assert set(scores(out)) == {"1", "2", "4"}
+    assert len(samples(out)) == 48
+    said = capsys.readouterr().out
+    assert "pass@4" in said
+    assert "12 questions x 4, scorer chain, split test" in said
+    # Again, with other ks: nothing is sampled.
+    before = (out / "samples" / "chain.jsonl").stat().st_mtime_ns
+    assert evaluate(chain_model, *ASKED, "--output_dir", out, "--ks", 1, 3) == 0
+    assert "is complete: nothing is sampled" in capsys.readouterr().out
+    assert set(scores(out)) == {"1", "3"}
+    assert (out / "samples" / "chain.jsonl").stat().st_mtime_ns == before
+
+
+def test_the_same_command_the_same_folder(chain_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for seed in (0, 0, 1):
+        assert evaluate(chain_model, *ASKED, "--seed", seed) == 0
+    first, second = sorted((tmp_path / "evals").iterdir())
+    assert samples(first) != samples(second)
+
+
+def test_another_evaluation_is_kept_out(chain_model, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert evaluate(chain_model, *ASKED, "--output_dir", out) == 0
+    assert evaluate(chain_model, *ASKED, "--output_dir", out, "--temperature", 0.5) == 2
+    assert "holds another evaluation: sampling differ" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.slow
+def test_killed_and_started_again(chain_model, tmp_path):
+    """kill -9 in the midst of it; the samples are those of an evaluation that was left alone."""
+    asked = [*ASKED, "--limit", "60", "--batch_size", "4"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert evaluate(chain_model, *asked, "--output_dir", whole) == 0
+    command = [sys.executable, "-m", "riskpo.cli", "eval", chain_model, *asked, "--output_dir", str(killed)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    records = killed / "samples" / "chain.jsonl"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (records.is_file() and len(records.read_text().splitlines()) > 20):
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (killed / "results.json").exists()
+    assert evaluate(chain_model, *asked, "--output_dir", killed) == 0
+    assert samples(killed) == samples(whole)
+    assert scores(killed) == scores(whole)
+
+
+def test_own_questions(chain_model, tmp_path, capsys):
+    data = tmp_path / "mine.jsonl"
+    data.write_text("".join(json.dumps({"prompt": f"{n}+1=", "answer": str(n + 1)}) + "\n" for n in range(6)))
+    flags = ["--dataset", data, "--reward", "numeric", "--max_new_tokens", 8, "--output_dir", tmp_path / "out"]
+    assert evaluate(chain_model, *flags) == 0
+    assert "mine: 6 questions x 1, scorer numeric" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ([], "give either --tasks"),
+        (["--tasks", "chain", "--dataset", "x.jsonl"], "give either --tasks"),
+        (["--dataset", "x.jsonl"], "--dataset and --reward go together"),
+        (["--tasks", "chian"], "Did you mean 'chain'"),
+        (["--tasks", "chain,chain"], "one or more different tasks"),
+        (["--tasks", "chain", "--samples", "0"], "samples must be at least 1"),
+        (["--tasks", "chain", "--samples", "4", "--ks", "5"], "k = [5] cannot be had from 4"),
+        (["--tasks", "chain", "--samples", "4", "--temperature", "0"], "at temperature 0 all 4 samples"),
+        (["--tasks", "chain", "--chat_template_kwargs", "{"], "is not JSON"),
+        (["--tasks", "chain", "--chat_template_kwargs", "[]"], "takes a JSON object"),
+        (["--tasks", "chain", "--smaples", "4"], "Did you mean '--samples'"),
+    ],
+)
+def test_errors_before_anything_is_loaded(flags, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert evaluate("builtin:chain-base", *flags) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_such_model(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert evaluate("./nowhere", *ASKED) == 2
+    assert "not the folder of a Transformers model" in capsys.readouterr().err
