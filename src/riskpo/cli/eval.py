@@ -134,13 +134,23 @@ def _sets(options: argparse.Namespace) -> list[Any]:
         rows = load_rows(options.dataset).to_list()
         judge = Judge(load_reward(options.reward), options.reward)
         return [question_set(Path(options.dataset).name.split(".")[0], rows, judge, **limits)]
+    from riskpo.tasks.asked import task_rows
+    from riskpo.tasks.base import DataTask
     from riskpo.tasks.registry import get_task
+    from riskpo.tasks.rows import with_open_image
 
     sets = []
     for name in options.tasks.split(","):
-        task, split = get_task(name), options.split or "test"
-        rows = task.rows(split, options.limit or 256, 0)
-        sets.append(question_set(name, rows, Judge(task.reward, name), about={"split": split}))
+        split = options.split or "test"
+        if isinstance(get_task(name), DataTask):
+            found = task_rows(name, split, 0, 0)
+            rows = [with_open_image(row) for row in found.rows]
+            judge = Judge(load_reward(str(found.scorer)), str(found.scorer))
+            sets.append(question_set(name, rows, judge, about={"split": split, "source": found.record}, **limits))
+            continue
+        found = task_rows(name, split, options.limit or 256, 0)
+        assert found.reward is not None
+        sets.append(question_set(name, found.rows, Judge(found.reward, name), about={"split": split}))
     return sets
 
 

@@ -68,10 +68,14 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
     return {"list": _list, "show": _show, "check": _check, "export": _export}[options.what](options)
 
 
+_WIDE = 150  # columns where nobody looks: a table in a file needs no folding
+
+
 def _console() -> Any:
     from rich.console import Console
 
-    return Console()
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDE)
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -24,14 +24,11 @@ _LONGEST = 1500  # characters of a value that is shown
 def print_tasks(tasks: Iterable[Task], console: Console) -> None:
     """The table of tasks."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("task", "splits (rows)", "for", "modality", "scorer", "template", "licence", "hub id or builtin"):
-        table.add_column(column, overflow="fold")
+    for column in ("task", "splits (rows)", "for", "modality", "scorer", "licence", "hub id or builtin"):
+        table.add_column(column, overflow="fold", no_wrap=column in ("task", "modality"))
     for task in tasks:
-        template = task.template if isinstance(task, DataTask) else ""
-        table.add_row(
-            *map(escape, (task.name, splits_in_words(task), task.role, task.modality, task.scorer, template)),
-            *map(escape, (task.licence, task.source)),
-        )
+        values = (task.name, splits_in_words(task), task.role, task.modality, task.scorer, task.licence, task.source)
+        table.add_row(*map(escape, values))
     console.print(table)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from riskpo.tasks.base import Item
 from riskpo.tasks.defects import defects_of
 from riskpo.tasks.loading import Loaded
-from riskpo.tasks.overlap import Benchmark, fingerprint, group
+from riskpo.tasks.overlap import Benchmark, fingerprint, group, mark
 
 
 @dataclass(frozen=True)
@@ -48,16 +47,19 @@ def clean(loaded: Loaded) -> Cleaned:
 
 
 def decontaminate(loaded: Loaded, benchmarks: Sequence[Benchmark]) -> Cleaned:
-    """`clean`, and without rows that a benchmark asks as well, in the same words or nearly."""
+    """`clean`, and without rows that a benchmark asks as well, in the same words or nearly.
+
+    Args:
+        loaded: the split.
+        benchmarks: what it is compared with, one after the other, all with runs of the same length.
+    """
     cleaned = clean(loaded)
     dropped = dict(cleaned.dropped)
-    left: list[Item] = list(cleaned.loaded.items)
+    words = benchmarks[0].words if benchmarks else 0
+    left = [(item, mark(item, words)) for item in cleaned.loaded.items]
     for benchmark in benchmarks:
-        same = [item for item in left if benchmark.holds(item)]
-        dropped[f"also in {benchmark.name}"] = len(same)
-        left = [item for item in left if not benchmark.holds(item)]
-        near = [item for item in left if benchmark.overlaps(item)]
-        dropped[f"nearly in {benchmark.name} ({benchmark.words}-word runs)"] = len(near)
-        gone = {id(item) for item in near}
-        left = [item for item in left if id(item) not in gone]
-    return Cleaned(replace(cleaned.loaded, items=tuple(left)), dropped)
+        rest = [pair for pair in left if not benchmark.holds(pair[1])]
+        dropped[f"also in {benchmark.name}"] = len(left) - len(rest)
+        left = [pair for pair in rest if not benchmark.overlaps(pair[1])]
+        dropped[f"nearly in {benchmark.name} ({words}-word runs)"] = len(rest) - len(left)
+    return Cleaned(replace(cleaned.loaded, items=tuple(item for item, _ in left)), dropped)

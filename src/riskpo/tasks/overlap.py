@@ -77,6 +77,24 @@ def group(items: Sequence[Item]) -> Groups:
     return Groups(len(rows), tuple(repeats), tuple(conflicts))
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What an item is compared by.
+
+    Args:
+        key: the same for the same question.
+        runs: of its words; none for a question with an image, whose text may be a common phrase.
+    """
+
+    key: str
+    runs: frozenset[int]
+
+
+def mark(item: Item, words: int = WORDS) -> Mark:
+    """What an item is compared by; `words` 0: its text alone."""
+    return Mark(key_of(item), runs(item.question, words) if item.image is None else frozenset())
+
+
 class Benchmark:
     """A set of questions that others are compared with.
 
@@ -87,34 +105,32 @@ class Benchmark:
     """
 
     def __init__(self, name: str, items: Iterable[Item], words: int = WORDS) -> None:
-        items = list(items)
         self.name = name
         self.words = words
-        self._exact = {key_of(item) for item in items}
-        self._runs = [runs(item.question, words) if item.image is None else frozenset() for item in items]
+        self.marks = [mark(item, words) for item in items]
+        self._exact = {one.key for one in self.marks}
         self._where: dict[int, list[int]] = {}
-        for position, found in enumerate(self._runs):
-            for run in found:
+        for position, one in enumerate(self.marks):
+            for run in one.runs:
                 self._where.setdefault(run, []).append(position)
 
-    def holds(self, item: Item) -> bool:
+    def holds(self, one: Mark) -> bool:
         """Whether the same question is in it."""
-        return key_of(item) in self._exact
+        return one.key in self._exact
 
-    def touches(self, item: Item) -> bool:
+    def touches(self, one: Mark) -> bool:
         """Whether a question of it shares a single run."""
-        return item.image is None and not runs(item.question, self.words).isdisjoint(self._where)
+        return not one.runs.isdisjoint(self._where)
 
-    def overlaps(self, item: Item, share: float = SHARE) -> bool:
+    def overlaps(self, one: Mark, share: float = SHARE) -> bool:
         """Whether a question of it shares at least `share` of the runs of the shorter of the two."""
-        if item.image is not None:
-            return False
-        own = runs(item.question, self.words)
         shared: dict[int, int] = {}
-        for run in own:
-            for position in self._where.get(run, ()):
+        for run in one.runs & self._where.keys():
+            for position in self._where[run]:
                 shared[position] = shared.get(position, 0) + 1
-        return any(count >= share * min(len(own), len(self._runs[position])) for position, count in shared.items())
+        return any(
+            count >= share * min(len(one.runs), len(self.marks[position].runs)) for position, count in shared.items()
+        )
 
 
 def runs(text: str, words: int) -> frozenset[int]:

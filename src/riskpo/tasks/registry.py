@@ -113,10 +113,12 @@ def get_data_task(name: str) -> DataTask:
     return task
 
 
-def benchmark_splits(modality: str) -> list[tuple[DataTask, str]]:
-    """What a training set of a modality is compared with: the test split of every benchmark, local samples left out."""
+def benchmark_splits(modality: str) -> list[tuple[DataTask, list[str]]]:
+    """What a training set of a modality is compared with: of each benchmark its test split, and what may stand in
+    for it where only that is at hand (a half of OlympiadBench). Small samples of other sets are left out."""
     found = []
     for task in DATA_TASKS.values():
-        if "benchmark" in task.role and task.modality == modality and task.hub is not None and "test" in task.splits:
-            found.append((task, "test"))
+        if "benchmark" in task.role and task.modality == modality and "test" in task.splits:
+            others = [split for split, place in task.splits.items() if not place.hub and split != "test"]
+            found.append((task, ["test", *others]))
     return found

@@ -11,7 +11,7 @@ from riskpo.errors import DataError
 from riskpo.tasks.base import DataTask
 from riskpo.tasks.defects import defects_of
 from riskpo.tasks.loading import Loaded, load
-from riskpo.tasks.overlap import WORDS, Benchmark, fingerprint, group
+from riskpo.tasks.overlap import WORDS, Benchmark, Mark, fingerprint, group, mark
 from riskpo.tasks.registry import benchmark_splits
 from riskpo.tasks.source import data_folder, has_file
 
@@ -82,7 +82,9 @@ def survey(loaded: Loaded, benchmarks: Sequence[tuple[Loaded, Benchmark]]) -> Su
         for item in items
         if (key := (fingerprint(item.question), str(item.answer))) in known
     ]
-    others = [pair for pair in benchmarks if (pair[0].task.name, pair[0].split) != (loaded.task.name, loaded.split)]
+    own = (loaded.task.name, loaded.split)
+    others = [benchmark for other, benchmark in benchmarks if (other.task.name, other.split) != own]
+    marks = [mark(item, others[0].words if others else 0) for item in items]
     return Survey(
         loaded.task.name,
         loaded.split,
@@ -92,7 +94,7 @@ def survey(loaded: Loaded, benchmarks: Sequence[tuple[Loaded, Benchmark]]) -> Su
         groups.distinct,
         tuple(tuple(str(items[position].source_id) for position in rows) for rows in groups.conflicts),
         tuple(wrong),
-        tuple(_overlap(loaded, other, benchmark) for other, benchmark in others),
+        tuple(_overlap(marks, benchmark) for benchmark in others),
         loaded.notes,
     )
 
@@ -115,12 +117,13 @@ def load_benchmarks(
     """
     folder = data_folder(data_dir)
     found, missing = [], []
-    for task, split in benchmark_splits(modality):
-        if folder is not None and not has_file(task, split, folder):
-            missing.append(f"{task.name}/{split}")
+    for task, splits in benchmark_splits(modality):
+        at_hand = [split for split in splits if folder is None or has_file(task, split, folder)]
+        if not at_hand:
+            missing.append(f"{task.name}/{splits[0]}")
             continue
-        loaded = load(task, split, data_dir=folder)
-        found.append((loaded, Benchmark(f"{task.name}/{split}", loaded.items, words)))
+        loaded = load(task, at_hand[0], data_dir=folder)
+        found.append((loaded, Benchmark(f"{task.name}/{loaded.split}", loaded.items, words)))
     if not found:
         raise DataError(f"no benchmark of the modality {modality} has its file in {folder}: nothing to compare with.")
     return found, missing
@@ -134,14 +137,14 @@ def splits_at_hand(task: DataTask, data_dir: str | Path | None) -> list[str]:
     return [name for name in task.splits if has_file(task, name, folder)]
 
 
-def _overlap(loaded: Loaded, other: Loaded, benchmark: Benchmark) -> Overlap:
-    rest = [item for item in loaded.items if not benchmark.holds(item)]
-    near = sum(benchmark.overlaps(item) for item in rest)
-    own = Benchmark("", loaded.items, words=0)
+def _overlap(marks: Sequence[Mark], benchmark: Benchmark) -> Overlap:
+    rest = [one for one in marks if not benchmark.holds(one)]
+    near = sum(benchmark.overlaps(one) for one in rest)
+    keys = {one.key for one in marks}
     return Overlap(
         benchmark.name,
-        len(loaded.items) - len(rest),
-        sum(own.holds(item) for item in other.items),
+        len(marks) - len(rest),
+        sum(one.key in keys for one in benchmark.marks),
         near,
-        sum(benchmark.touches(item) for item in rest) - near,
+        sum(benchmark.touches(one) for one in rest) - near,
     )
