@@ -120,13 +120,13 @@ class Benchmark:
 
     def touches(self, one: Mark) -> bool:
         """Whether a question of it shares a single run."""
-        return not one.runs.isdisjoint(self._where)
+        return any(run in self._where for run in one.runs)
 
     def overlaps(self, one: Mark, share: float = SHARE) -> bool:
         """Whether a question of it shares at least `share` of the runs of the shorter of the two."""
         shared: dict[int, int] = {}
-        for run in one.runs & self._where.keys():
-            for position in self._where[run]:
+        for run in one.runs:
+            for position in self._where.get(run, ()):
                 shared[position] = shared.get(position, 0) + 1
         return any(
             count >= share * min(len(one.runs), len(self.marks[position].runs)) for position, count in shared.items()
