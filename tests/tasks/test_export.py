@@ -51,7 +51,7 @@ def pictures(tmp_path):
 
 def test_rows_of_a_text_task(data):
     rows = rows_of(part("gsm8k", "test", data), TEMPLATES["gsm8k"])
-    assert rows[0]["prompt"][0]["content"].startswith("Janet’s ducks lay 16 eggs per day.")
+    assert rows[0]["prompt"][0]["content"].startswith("Janet\u2019s ducks lay 16 eggs per day.")
     assert {key: rows[0][key] for key in rows[0] if key != "prompt"} == {
         "answer": "18",
         "prompt_id": "gsm8k/gsm8k-test-00000",
@@ -210,7 +210,7 @@ def test_refused_files(form, name, message, tmp_path):
 
 
 def test_the_reward_of_a_task_on_its_rows(data):
-    """The published solutions of GSM8K, as completions, are right by the task's own scorer; the first wrong one is not."""
+    """The published solutions of GSM8K are right by the task's own scorer; a corrupted one is not."""
     from riskpo.runs.rewards import load_reward
 
     loaded = part("gsm8k", "test", data, 200)

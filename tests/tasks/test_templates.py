@@ -16,8 +16,8 @@ def user(name, question, fields=None, **options):
 BOXED = r"Please reason step by step, and put your final answer within \boxed{}."
 DAPO = (
     "Solve the following math problem step by step. The last line of your response should be of the form Answer: "
-    "$Answer (without quotes) where $Answer is the answer to the problem.\n\nWhat is 1+1?\n\nRemember to put your answer "
-    'on its own line after "Answer:".'
+    "$Answer (without quotes) where $Answer is the answer to the problem.\n\nWhat is 1+1?\n\nRemember to put your "
+    'answer on its own line after "Answer:".'
 )
 
 
@@ -64,7 +64,7 @@ def test_programs():
     assert stdin[0]["role"] == "system"
     assert "### Format: Read the inputs from stdin" in stdin[1]["content"]
     assert stdin[1]["content"].endswith("### Answer: (use the provided format with backticks)\n\n")
-    code = "\n\ndef f():\n    \"\"\"One.\"\"\"\n"
+    code = '\n\ndef f():\n    """One."""\n'
     assert user("completion", code) == code
     assert user("evalplus", code)[0]["content"].endswith(f"block:\n```python\n{code.strip()}\n```\n")
     mbpp = user("evalplus", "Write f.", {"test_list": ["assert f() == 1", "assert f() == 2"]})[0]["content"]
@@ -123,8 +123,10 @@ def test_the_scorer_reads_the_form_that_is_asked_for(name):
 
 
 def test_refused_templates():
-    with pytest.raises(ConfigError, match="unknown template 'boxd'. Did you mean 'boxed'"):
+    with pytest.raises(ConfigError, match=r"unknown template 'boxd'. Did you mean 'boxed'"):
         DATA_TASKS["math"].find_template("boxd")
-    with pytest.raises(ConfigError, match="template evalplus is for function questions, task math has math ones. Allowed: boxed"):
+    with pytest.raises(
+        ConfigError, match=r"template evalplus is for function questions, task math has math ones. Allowed: boxed"
+    ):
         DATA_TASKS["math"].find_template("evalplus")
     assert DATA_TASKS["gsm8k"].scorer_for(DATA_TASKS["gsm8k"].find_template("dapo")) == "math:dapo"
