@@ -123,3 +123,27 @@ def test_no_such_model(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert evaluate("./nowhere", *ASKED) == 2
     assert "not the folder of a Transformers model" in capsys.readouterr().err
+
+
+def test_compare(chain_model, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name, flags in (
+        ("hot", ["--temperature", 1.5]),
+        ("cold", ["--temperature", 0.7]),
+        ("again", ["--temperature", 0.7]),
+    ):
+        assert evaluate(chain_model, *ASKED, *flags, "--seed", len(name), "--output_dir", name) == 0
+    capsys.readouterr()
+    assert main(["eval", "--compare", "cold", "again", "--ks", "1", "4", "--json", "compared.json"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "pass@1: cold and again are not distinguishable on chain" in said
+    assert "sampled differently" not in said
+    written = json.loads((tmp_path / "compared.json").read_text())
+    assert written["pass@4"]["tasks"]["chain"]["questions"] == 12
+    assert main(["eval", "--compare", "cold", "hot"]) == 0
+    assert "note: they sampled differently" in " ".join(capsys.readouterr().out.split())
+
+
+def test_compare_what_is_not_there(tmp_path, capsys):
+    assert main(["eval", "--compare", str(tmp_path), str(tmp_path)]) == 2
+    assert "holds no results: it is no evaluation" in " ".join(capsys.readouterr().err.split())

@@ -1,10 +1,12 @@
 """Scores from records: by hand, with what cannot be had refused."""
 
+import dataclasses
+
 import pytest
 
 from riskpo.errors import ConfigError
 from riskpo.evaluation.records import Record
-from riskpo.evaluation.results import check_ks, default_ks, task_results
+from riskpo.evaluation.results import check_ks, default_ks, same_answer, task_results
 
 
 def record(question, sample, score, status="wrong", tokens=10, truncated=False):
@@ -23,7 +25,8 @@ def test_by_hand():
     assert found["avg"]["mean"] == pytest.approx((1 / 2 + 1 / 3) / 2)
     assert (found["truncated"], found["no_answer"], found["unscorable"]) == (1 / 8, 1 / 8, 1 / 8)
     assert found["tokens"] == 100 / 8
-    assert (found["correct"], found["usable"]) == ([2, 1], [4, 3])
+    assert found["scores"] == [[1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, None]]
+    assert found["maj"] == {}  # the scorer names no answers
     low, high = (found["pass"]["1"]["over_questions"][side] for side in ("low", "high"))
     assert 0.0 < low < found["pass"]["1"]["mean"] < high < 1.0
 
@@ -38,7 +41,18 @@ def test_one_sample_has_no_interval_over_samples():
 def test_nothing_scorable():
     found = task_results([record("a", 0, None, "infra_error")], ["a"], 1, [1])
     assert (found["pass"], found["avg"], found["unscorable"]) == ({}, None, 1.0)
-    assert "not one sample" in found["why"]
+    assert "no question has 1 samples that could be judged" in found["why"]
+
+
+def test_votes():
+    """Three votes for 0.5 in two spellings, which is right, one for 2: the majority of all four is right."""
+    answers = ["0.5", r"\frac{1}{2}", "1/2", "2"]
+    records = [dataclasses.replace(record("a", n, float(n < 3)), answer=answers[n]) for n in range(4)]
+    found = task_results(records, ["a"], 4, [1, 4])
+    assert found["maj"]["4"]["mean"] == 1.0
+    assert found["maj"]["1"]["mean"] == 0.75
+    assert same_answer("1,000") == same_answer("1000.0") != same_answer("1001")
+    assert same_answer("x + 1") == same_answer("x+1")
 
 
 def test_partial_scores_count_in_the_average_alone():

@@ -16,6 +16,7 @@ examples:
   riskpo eval Qwen/Qwen2.5-1.5B --tasks gsm8k,math500 --samples 8 --temperature 0.6 --top_p 0.95
   riskpo eval builtin:smollm2-135m-instruct --dataset mine.jsonl --reward math --limit 200
   riskpo eval MODEL --tasks aime24 --samples 64 --backend vllm
+  riskpo eval --compare evals/after-1a2b3c4d evals/before-5e6f7a8b    is the one better than the other?
 
 The same command again goes on where it was killed, and says so where nothing is missing. Another command, even with
 another seed, gets another folder.
@@ -33,7 +34,15 @@ def add_parser(verbs: Any, name: str) -> None:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("model", metavar="MODEL", help="a folder, a hub id, or builtin:NAME")
+    add("model", metavar="MODEL", nargs="?", help="a folder, a hub id, or builtin:NAME")
+    add(
+        "--compare",
+        metavar=("A", "B"),
+        nargs=2,
+        type=Path,
+        help="instead of a model: the folders of two evaluations, paired by question",
+    )
+    add("--json", metavar="FILE", type=Path, help="of --compare: also write everything that was computed")
     asked = parser.add_argument_group("what is asked")
     asked.add_argument("--tasks", metavar="A,B,...", help="tasks by name")
     asked.add_argument("--dataset", metavar="FILE", help="questions of your own: columns prompt and answer")
@@ -75,6 +84,12 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
     if flags:
         known = [f"--{name}" for name in vars(options) if name not in ("model", "verb")]
         raise ConfigError(unknown_name("option", flags[0].split("=")[0], known))
+    if options.json is not None and (not options.compare or not options.json.parent.is_dir()):
+        raise ConfigError(f"--json {options.json} is for --compare, and its folder must exist.")
+    if options.compare:
+        return _compare(options)
+    if options.model is None:
+        raise ConfigError("give a model, or two evaluations with --compare: see riskpo eval --help.")
     if bool(options.tasks) == bool(options.dataset):
         raise ConfigError("give either --tasks (riskpo tasks lists them) or --dataset with --reward.")
     if bool(options.dataset) != bool(options.reward):
@@ -92,6 +107,21 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
         folder, results = run_evaluation(plan, say=live.say, progress=live.show)
     print_evaluation(results, console)
     console.print(f"{folder}: results.json, samples/", highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from riskpo.atomic import write_json
+    from riskpo.evaluation.results import compare_folders
+    from riskpo.reports.evaluation import print_comparison
+
+    first, second = options.compare
+    found, notes = compare_folders(first, second, options.ks or [1])
+    print_comparison(found, notes, Console())
+    if options.json is not None:
+        write_json(options.json, {"notes": notes, **{metric: one.as_dict() for metric, one in found.items()}})
     return 0
 
 

@@ -12,7 +12,8 @@ bootstraps and t do not: for hard benchmarks the spread grows with the mean, so 
 looks less spread than it should; here the spread is that of the mean under test.
 
 Each design effect is estimated with a little of a worst case mixed in, so that no interval shrinks to a point where
-outcomes are equal. How much was chosen by simulation: experiments/interval_coverage.py.
+outcomes are equal. How much was chosen by simulation on the populations of experiments/interval_coverage.py that its
+targets name; the further ones there were looked at afterwards only. How often each holds stands in its result.
 """
 
 from __future__ import annotations

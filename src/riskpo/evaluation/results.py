@@ -1,21 +1,18 @@
-"""From the records of a task to its scores: pass@k and avg@n with intervals, and what to distrust them for."""
+"""From the records of a task to its scores: pass@k, avg@n and maj@k with intervals, and what to distrust them for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from riskpo.errors import ConfigError
-from riskpo.evaluation.intervals import (
-    average_variances,
-    pass_variances,
-    question_interval,
-    sampling_interval,
-)
-from riskpo.evaluation.passk import average, count, pass_at_ks
+from riskpo.atomic import read_json
+from riskpo.errors import ConfigError, DataError
+from riskpo.evaluation.compare import Comparison, compare
+from riskpo.evaluation.passk import count
 from riskpo.evaluation.records import Record
+from riskpo.evaluation.scores import average_score, majority_scores, pass_scores
+from riskpo.rewards.numbers import read_number
 
 
 def default_ks(samples: int) -> list[int]:
@@ -45,53 +42,97 @@ def task_results(
         ks: of pass@k.
 
     Returns:
-        `pass` by k: mean, interval over questions and over samples, and how many questions had too few usable samples;
-        `avg`: the mean score likewise; the shares of samples that were `truncated`, `unscorable` and without an answer;
-        the mean length in `tokens`; `correct` and `usable` samples of each question.
+        `pass` and `maj` by k and `avg`, each as `Score.as_dict`; `maj` is empty where the scorer names no answers. The
+        shares of samples that were `truncated`, `unscorable` and without an answer; the mean length in `tokens`;
+        `scores` of each question's samples, None where one could not be judged.
     """
     place = {name: index for index, name in enumerate(questions)}
-    scores_QS = np.full((len(questions), samples), np.nan)
+    scores: list[list[float | None]] = [[None] * samples for _ in questions]
+    answers: list[list[str | None]] = [[None] * samples for _ in questions]
     total = truncated = silent = tokens = 0
     for record in records:
-        if record.score is not None:
-            scores_QS[place[record.question], record.sample] = record.score
+        scores[place[record.question]][record.sample] = record.score
+        answers[place[record.question]][record.sample] = record.answer
         total += 1
         truncated += record.truncated
         silent += record.status == "no_answer"
         tokens += record.tokens
-    counts = count(scores_QS)
-    shares = {"truncated": truncated / total, "no_answer": silent / total}
+    usable_Q = count(scores).usable_Q
     found: dict[str, Any] = {
         "questions": len(questions),
         "samples": samples,
-        "unscorable": float(np.isnan(scores_QS).mean()),
-        **shares,
+        "unscorable": 1.0 - float(usable_Q.sum()) / total,
+        "truncated": truncated / total,
+        "no_answer": silent / total,
         "tokens": tokens / total,
+        "pass": {},
+        "maj": {},
+        "avg": None,
+        "scores": scores,
     }
-    if np.isnan(scores_QS).all():
-        return {**found, "pass": {}, "avg": None, "why": "not one sample could be scored."}
-    passes_QK = pass_at_ks(counts.correct_Q, counts.usable_Q, ks)
-    found["pass"] = {}
-    for column, k in enumerate(ks):
-        values_Q = passes_QK[:, column]
-        if np.isnan(values_Q).all():
-            continue
-        # A question with n usable samples is as good as n / k draws of k of them.
-        blocks_Q = np.maximum(counts.usable_Q / k, 1.0)
-        variances_Q = pass_variances(counts.correct_Q, counts.usable_Q, k)
-        found["pass"][str(k)] = {
-            "mean": float(np.nanmean(values_Q)),
-            "left_out": int(np.isnan(values_Q).sum()),
-            "over_questions": question_interval(values_Q).as_dict(),
-            "over_samples": sampling_interval(values_Q, variances_Q, blocks_Q).as_dict(),
-        }
-    means_Q = average(scores_QS)
-    found["avg"] = {
-        "mean": float(np.nanmean(means_Q)),
-        "over_questions": question_interval(means_Q).as_dict(),
-        "over_samples": sampling_interval(
-            means_Q, average_variances(scores_QS), np.maximum(counts.usable_Q, 1)
-        ).as_dict(),
-    }
-    found["correct"], found["usable"] = counts.correct_Q.tolist(), counts.usable_Q.tolist()
+    possible = [k for k in ks if k <= usable_Q.max()]
+    if not possible:
+        return {**found, "why": f"no question has {min(ks)} samples that could be judged."}
+    found["pass"] = _by_k(possible, pass_scores(scores, possible))
+    found["avg"] = average_score(scores).as_dict()
+    if samples > 1 and any(answer is not None for row in answers for answer in row):
+        found["maj"] = _by_k(possible, majority_scores(answers, scores, possible, same_answer))
     return found
+
+
+def compare_folders(a: Path, b: Path, ks: Sequence[int]) -> tuple[dict[str, Comparison], list[str]]:
+    """Two complete evaluations, paired by question.
+
+    Args:
+        a, b: their folders.
+        ks: of pass@k.
+
+    Returns:
+        A comparison for each k, and sentences about what differs between the two besides the model.
+
+    Raises:
+        DataError: a folder without results, no shared task or question, or too few samples.
+    """
+    results = [_read_results(folder) for folder in (a, b)]
+    ours, theirs = (
+        {name: dict(zip(task["names"], task["scores"], strict=True)) for name, task in one["tasks"].items()}
+        for one in results
+    )
+    names = (a.name, b.name) if a.name != b.name else (str(a), str(b))
+    found = {f"pass@{k}": compare(ours, theirs, k=k, names=names) for k in ks}
+    return found, _notes(*results)
+
+
+def _read_results(folder: Path) -> dict[str, Any]:
+    path = folder / "results.json"
+    if not path.is_file():
+        begun = (folder / "config.json").is_file()
+        raise DataError(
+            f"{folder} holds no results: "
+            + ("the evaluation there is not complete, run its command again." if begun else "it is no evaluation.")
+        )
+    results: dict[str, Any] = read_json(path)
+    return results
+
+
+def _notes(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
+    """What makes two evaluations less comparable than their numbers look."""
+    notes = []
+    if a["config"]["sampling"] != b["config"]["sampling"]:
+        notes.append(f"they sampled differently: {a['config']['sampling']} and {b['config']['sampling']}.")
+    for name in a["tasks"].keys() & b["tasks"].keys():
+        ours, theirs = a["tasks"][name], b["tasks"][name]
+        for key in ("scorer", "template", "split"):
+            if ours.get(key) != theirs.get(key):
+                notes.append(f"{name}: {key} {ours.get(key)} and {theirs.get(key)}.")
+    return sorted(notes)
+
+
+def same_answer(answer: str) -> str:
+    """What answers share that are one vote: a number's value, however it is written, else the text without blanks."""
+    number = read_number(answer)
+    return "".join(answer.split()) if number is None else f"{number.value} {number.percent} {number.unit}"
+
+
+def _by_k(ks: Sequence[int], scores: Sequence[Any]) -> dict[str, Any]:
+    return {str(k): score.as_dict() for k, score in zip(ks, scores, strict=True)}

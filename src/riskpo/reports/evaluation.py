@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from riskpo.evaluation.compare import Comparison
+
 # Shares above which a sentence is said.
 TRUNCATED, UNSCORABLE = 0.02, 0.0
 
@@ -21,7 +23,10 @@ def print_evaluation(results: dict[str, Any], console: Console) -> None:
     for name, task in results["tasks"].items():
         rows = [(f"pass@{k}", score) for k, score in task["pass"].items()]
         if task["avg"] is not None and task["avg"]["mean"] != task["pass"].get("1", {}).get("mean"):
-            rows.append((f"avg@{task['samples']}", task["avg"]))
+            rows.append((task["avg"]["metric"], task["avg"]))
+        if task["maj"]:
+            last = list(task["maj"].values())[-1]
+            rows.append((last["metric"], last))
         for number, (label, score) in enumerate(rows):
             table.add_row(
                 escape(name) if number == 0 else "",
@@ -35,6 +40,32 @@ def print_evaluation(results: dict[str, Any], console: Console) -> None:
         console.print(f"{name}: {_about(task)}", highlight=False, markup=False)
         for line in _doubts(task):
             console.print(f"  {line}", highlight=False, markup=False)
+
+
+def print_comparison(found: dict[str, Comparison], notes: list[str], console: Console) -> None:
+    """A table, and the sentences of what may be said."""
+    table = Table(box=box.SIMPLE)
+    for name in ("task", "score", "questions", "A", "B", "A - B", "95 %", "p"):
+        table.add_column(name, no_wrap=True)
+    for metric, comparison in found.items():
+        overall = [one for one in (comparison.macro, comparison.pooled) if one is not None]
+        for one in [*comparison.tasks.values(), *overall]:
+            table.add_row(
+                escape(one.task),
+                metric,
+                str(one.questions),
+                f"{one.a:.3f}",
+                f"{one.b:.3f}",
+                f"{one.difference:+.3f}",
+                f"[{one.low:+.3f}, {one.high:+.3f}]",
+                f"{one.p_holm:.2g}",
+            )
+    console.print(table)
+    for metric, comparison in found.items():
+        for sentence in comparison.sentences:
+            console.print(f"{metric}: {sentence}", highlight=False, markup=False)
+    for note in notes:
+        console.print(f"note: {note}", highlight=False, markup=False)
 
 
 def _bounds(interval: dict[str, Any]) -> str:

@@ -89,7 +89,7 @@ class Bubblewrap:
     def session(self, program: str, *, limits: Limits = DEFAULT_LIMITS) -> Iterator[LineSession]:
         """See `riskpo.rewards.sandbox.Sandbox`."""
         with self._session_slots:
-            jail = self._started(program, {}, b"", limits, keep_open=True)
+            jail = self._started(program, {}, None, limits)
             session = LineSession(jail, limits)
             try:
                 yield session
@@ -110,14 +110,16 @@ class Bubblewrap:
         probe_bubblewrap(self, self._setup())
 
     def _started(
-        self, program: str, files: Mapping[str, bytes], stdin: bytes, limits: Limits, *, keep_open: bool = False
+        self, program: str, files: Mapping[str, bytes], stdin: bytes | None, limits: Limits
     ) -> Jail | Execution:
         """A program about to run, or why there is none after several tries."""
         for pause in (*PAUSES, None):
             try:
-                started = start(self._setup(), program, files, stdin, limits, keep_open=keep_open)
-            except (OSError, SandboxError) as error:
-                started = Execution("infra_error", detail=f"the sandbox does not start: {error}")
+                started = start(self._setup(), program, files, stdin, limits)
+            except SandboxError as error:  # there is none: another try finds none either
+                return Execution("infra_error", detail=str(error))
+            except OSError as error:
+                started = Execution("infra_error", detail=f"the sandbox did not start: {error}")
             if pause is None or not isinstance(started, Execution):
                 break
             time.sleep(pause)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,12 +18,13 @@ from typing import Any
 
 from riskpo.errors import BadTestsError, SandboxError, SessionEnded
 from riskpo.rewards import codec
-from riskpo.rewards.code_report import Budget, Deadline
+from riskpo.rewards.code_report import Budget
 from riskpo.rewards.codec import CodecError, UncarriedTypeError, decode, encode
 from riskpo.rewards.replay import Replay
 from riskpo.rewards.sandbox import Sandbox, Session
 from riskpo.rewards.verdict import STATUSES, Status
 
+_MESSAGES = 32  # outputs as large as a program may print once: a session has one for each call
 _START_SECONDS = 5.0  # for the interpreter and the sandbox to start, on top of a call's own time
 
 
@@ -48,11 +50,13 @@ class Candidate:
     def __init__(self, sandbox: Sandbox, sources: Sequence[str], names: Sequence[str], budget: Budget) -> None:
         self._sandbox, self._sources, self._names, self._budget = sandbox, list(sources), list(names), budget
         seconds = budget.total_seconds + _START_SECONDS
-        self._limits = replace(budget.limits, wall_seconds=seconds, cpu_seconds=seconds)
-        self._deadline = Deadline(budget.total_seconds)
+        output = _MESSAGES * budget.limits.output_bytes
+        self._limits = replace(budget.limits, wall_seconds=seconds, cpu_seconds=seconds, output_bytes=output)
+        self._left = budget.total_seconds  # seconds
         self._open = ExitStack()
         self._session: Session | None = None
         self._final: Stopped | None = None  # it cannot be loaded, or the time is up: no call will be answered any more
+        self._returned = False  # anything at all, so that arguments may hold it
         self.calls = 0
         self.stops = 0
         self.raised: BaseException | None = None  # the last exception of its own
@@ -82,14 +86,16 @@ class Candidate:
         """
         self.calls += 1
         try:
-            request = encode(["call", name, list(arguments), named])
-        except UncarriedTypeError as error:
-            raise BadTestsError(f"the test hands over {error}, which cannot be carried into the sandbox") from None
-        except CodecError as error:  # what it returned before, grown by the test
+            request = encode(["call", name, [encode(argument) for argument in arguments], named])
+        except CodecError as error:
+            if isinstance(error, UncarriedTypeError) or not self._returned:
+                raise BadTestsError(f"the test hands over {error}, which cannot be carried into the sandbox") from None
+            # Too much of what it returned before.
             raise self._stop("wrong", f"an argument of {name} cannot be carried: {error}") from None
         if self._session is None:
             self._load()
         kind, *parts = self._exchange(request, 0.0)
+        self._returned = True
         if kind == "value" and len(parts) == 2:
             _update(arguments, parts[1])
             return parts[0]
@@ -104,7 +110,7 @@ class Candidate:
         try:
             self._open.close()
             try:
-                self._session = self._open.enter_context(self._sandbox.session(_program(), limits=self._budget.limits))
+                self._session = self._open.enter_context(self._sandbox.session(_program(), limits=self._limits))
             except SandboxError:  # a sandbox without sessions
                 self._session = Replay(self._sandbox, _program(), self._limits)
             kind, *parts = self._exchange(encode(["load", self._sources, self._names]), _START_SECONDS)
@@ -125,17 +131,19 @@ class Candidate:
 
     def _exchange(self, request: str, extra: float) -> list[Any]:
         assert self._session is not None
-        left = self._deadline.left
-        if left <= 0:
+        if self._left <= 0:
             self._final = self._stop("timeout", f"{self._budget.total_seconds:g} s for all tests are used up")
             raise self._final
+        seconds = min(self._budget.test_seconds, self._left) + extra
+        begun = time.monotonic()
         try:
-            line = self._session.exchange(request.encode("ascii"), min(self._budget.test_seconds + extra, left + extra))
-            answer = decode(line)
+            answer = decode(self._session.exchange(request.encode("ascii"), seconds))
         except SessionEnded as ended:
             raise self._ended(ended) from None
         except CodecError as error:
             raise self._stop("wrong", f"its answer is {error}") from None
+        finally:
+            self._left -= time.monotonic() - begun
         if not isinstance(answer, list) or not answer:
             raise self._stop("wrong", "its answer is no message")
         return answer

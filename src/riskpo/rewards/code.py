@@ -34,6 +34,9 @@ from riskpo.rewards.worker import Outcome, WorkerPool
 
 _UNREADABLE = re.compile("[\\0\ud800-\udfff]")  # Python stops at the first, and cannot write the second to a file
 Score = Literal["all", "fraction", "dense"]
+_LONGEST_REASON = 500  # characters
+_LEAST_MEMORY_MB = 2048  # of a worker
+_MOST_TASK_BYTES = 1 << 28  # with all the tests of a row
 _SLACK_SECONDS = 15.0  # of a worker beyond a completion's time: to start a sandbox, and to run the tests' own code
 
 
@@ -200,8 +203,14 @@ class CodeVerifier:
     def _workers(self) -> WorkerPool:
         with self._lock:
             if self._pool is None:
-                seconds = self.budget.total_seconds + _SLACK_SECONDS
-                self._pool = WorkerPool("riskpo.rewards.functions:judge", workers=self.workers, seconds=seconds)
+                self._pool = WorkerPool(
+                    "riskpo.rewards.functions:judge",
+                    workers=self.workers,
+                    seconds=self.budget.total_seconds + _SLACK_SECONDS,
+                    # A sandbox inherits the worker's limit.
+                    memory_mb=max(_LEAST_MEMORY_MB, self.budget.limits.memory_mb),
+                    max_bytes=_MOST_TASK_BYTES,
+                )
             return self._pool
 
     # --- scores ---
@@ -228,7 +237,8 @@ class CodeVerifier:
 def _verdict(judged: _Judged, score: float | None) -> Verdict:
     report = judged.report
     status: Status = "partial" if score is not None and 0.0 < score < 1.0 else report.status
-    reason = report.reason
+    # It may quote the program's own words: no terminal escapes in anybody's log.
+    reason = "".join(c if c.isprintable() else "\ufffd" for c in report.reason[:_LONGEST_REASON])
     if status == "partial":
         reason = f"{sum(report.passed)} of {len(report.passed)} tests passed; {reason}"
     return Verdict(score, status, judged.program, reason, judged.seconds)

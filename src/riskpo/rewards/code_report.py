@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from riskpo.rewards.sandbox import Limits
@@ -31,7 +30,8 @@ class Budget:
     Args:
         limits: of each program that is run: one per input, or one for all calls of a function.
         test_seconds: wall-clock time for one input, or one call.
-        total_seconds: wall-clock time for all tests of a completion together.
+        total_seconds: wall-clock time for all tests of a completion together. The program's own time counts, not the
+            time that it takes to start a sandbox, or to wait for one.
         every_test: run the others too after one has failed.
     """
 
@@ -39,15 +39,3 @@ class Budget:
     test_seconds: float
     total_seconds: float
     every_test: bool
-
-
-class Deadline:
-    """When the time of a completion is up."""
-
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
-
-    @property
-    def left(self) -> float:
-        """Seconds; 0 when it is over."""
-        return max(0.0, self._end - time.monotonic())

@@ -24,7 +24,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-MOST_VALUES = 200_000  # in one message, containers included
+MOST_VALUES = 1_000_000  # in one message, containers included
+MOST_BYTES = 1 << 24  # of one message
 DEEPEST = 64  # containers in containers
 MOST_BITS = 1 << 20  # of one integer: 300 000 digits
 _PLAIN = 1 << 53  # smaller integers stand for themselves
@@ -66,6 +67,8 @@ def decode(text: str | bytes) -> Any:
     Raises:
         CodecError: anything else. Never another error, whatever the text.
     """
+    if len(text) > MOST_BYTES:
+        raise CodecError(f"more than {MOST_BYTES} bytes")
     try:
         ascii_text = text if isinstance(text, str) else text.decode("ascii")
         raw = json.loads(
@@ -101,6 +104,8 @@ class _Encoder:
         if self.left < 0:
             raise CodecError(f"more than {MOST_VALUES} values")
         kind = type(value)
+        if kind is int and -_PLAIN < value < _PLAIN:  # the most frequent case first
+            return value
         if value is None or kind is bool:
             return value
         if kind is range:
@@ -157,11 +162,12 @@ class _Decoder:
         self.left -= 1
         if self.left < 0:
             raise CodecError(f"more than {MOST_VALUES} values")
-        if raw is None or isinstance(raw, (bool, str)):
-            return raw
-        if isinstance(raw, int):
+        kind = type(raw)
+        if kind is int:
             if not -_PLAIN < raw < _PLAIN:
                 raise CodecError("a large integer that is not tagged")
+            return raw
+        if kind is str or kind is bool or raw is None:
             return raw
         if not isinstance(raw, list) or not raw or not isinstance(raw[0], str):
             raise CodecError("an array without a tag")

@@ -5,7 +5,8 @@ One request a line comes in, one answer a line goes out, both in the codec:
     ["load", [source, ...], [name, ...]]    -> ["loaded"], ["missing", name], ["syntax", text], ["raised", type, text]
     ["call", name, [argument, ...], {...}]  -> ["value", result, changed], ["uncarried", text], ["raised", type, text]
 
-`changed` are the positional arguments as they are after the call, where the call changed them.
+Each positional argument is a text of the codec by itself. `changed` has those that the call changed, as they are after
+it, by their position.
 
 The candidate runs in this very interpreter and can rewrite every line of this module while it runs. That gives it
 nothing: no expected value and no verdict is in here, so all that a forged answer can say is what the candidate might
@@ -53,8 +54,7 @@ class _Driver:
     def answer(self, line: bytes) -> str:
         verb, *rest = decode(line)
         try:
-            # The arguments a second time: to tell afterwards what the call changed.
-            return encode(self.load(*rest) if verb == "load" else self.call(decode(line)[2], *rest))
+            return encode(self.load(*rest) if verb == "load" else self.call(*rest))
         except CodecError as error:
             return encode(["uncarried", str(error)[:_LONGEST_TEXT]])
         except BaseException as error:  # noqa: BLE001  (SystemExit and whatever else a candidate raises)
@@ -80,18 +80,19 @@ class _Driver:
             found = getattr(solution(), name)
         return found
 
-    def call(self, before: list[Any], name: str, arguments: list[Any], named: dict[str, Any]) -> list[Any]:
+    def call(self, name: str, texts: list[str], named: dict[str, Any]) -> list[Any]:
+        arguments = [decode(text) for text in texts]
         result = self.function(name)(*arguments, **named)  # type: ignore[misc]
-        return ["value", result, _changes(before, arguments)]
+        return ["value", result, _changes(texts, arguments)]
 
 
-def _changes(before: Sequence[Any], after: Sequence[Any]) -> dict[int, Any]:
+def _changes(before: Sequence[str], after: Sequence[Any]) -> dict[int, Any]:
     """The arguments that the call changed, by position. One that cannot be carried any more stays as it was."""
     changed = {}
-    for position, (old, new) in enumerate(zip(before, after, strict=True)):
+    for position, (text, argument) in enumerate(zip(before, after, strict=True)):
         try:
-            if isinstance(new, (list, dict, set, bytearray)) and encode(new) != encode(old):
-                changed[position] = new
+            if isinstance(argument, (list, dict, set, bytearray)) and encode(argument) != text:
+                changed[position] = argument
         except CodecError:
             continue
     return changed

@@ -1,7 +1,8 @@
 r"""When two answers are the same: the rules for each shape, down to single values.
 
 The gold answer decides. Several gold answers may come in any order, also as a set, and repeated ones count once; a gold
-tuple, point or interval keeps its order and its brackets; a name before an equals sign may be left out or added, but
+tuple, point or interval keeps its order and its brackets (from three parts on, round ones may be left out or added:
+with two, `-2, 1` is no `(-2, 1)`); a name before an equals sign may be left out or added, but
 two stated names must agree; of a chain `x = 10/2 = 5` every part behind the name must be right; an inequality that is
 solved for its variable is the interval it describes. Digits in a base (`52_8`) may come without the base; in another
 base they are wrong, since such a problem asks for the digits. Against a plain gold a stated base gives the value.
@@ -110,14 +111,14 @@ def _same_leaf(gold: Leaf, answer: Node, rules: Rules) -> bool:
 
 def same_texts(gold: str, answer: str, rules: Rules) -> bool:
     """Whether two single values are the same: numbers exactly, words as words, the rest as formulas."""
-    if rules.by_text and gold.replace(" ", "") == answer.replace(" ", ""):
+    if rules.by_text and _GAPS.sub("", gold) == _GAPS.sub("", answer):
         return True
     right, given = read_number(gold, tidied=True), read_number(answer, tidied=True)
     if right is not None and given is not None:
         return equal_quantities(right, given, tolerance=rules.tolerance, unit=rules.unit)
-    ours, theirs = words(gold), words(answer)
-    if ours is not None or theirs is not None:
-        return ours == theirs
+    if words(gold) is not None or words(answer) is not None:
+        ours, theirs = words(gold, short=True), words(answer, short=True)
+        return ours is not None and ours == theirs
     marked, marks = without_marks(gold), without_marks(answer)
     if _SETS.search(gold) and _SETS.search(answer):
         return rules.same_set(gold, answer)
@@ -139,18 +140,24 @@ def _percents(gold: Marked, answer: Marked, value: Fraction | None, unit: str | 
     return (Fraction(1),)
 
 
+_GAPS = re.compile(r"(?<![0-9A-Za-z])\s+|\s+(?![0-9A-Za-z])")  # blanks that part nothing: "4 2" is not 42
 _TEXT = re.compile(r"\\text\s?\{([^{}]*)\}")
 _WORDS = re.compile(r"[A-Za-z][A-Za-z0-9 .:'/-]*")
 # A word, not a product of variables: four letters in a row, or two with a capital, or what stood in \text{}.
 _WORD = re.compile(r"[A-Za-z]{4}|[A-Z][A-Za-z]|[A-Za-z][A-Z]|[A-Za-z] +[A-Za-z]{2}|[A-Za-z]{2} ")
 
 
-def words(text: str) -> str | None:
-    """A text of words in one spelling (small letters, no points), or None where it is mathematics."""
+def words(text: str, *, short: bool = False) -> str | None:
+    """A text of words in one spelling (small letters, no points), or None where it is mathematics.
+
+    Args:
+        text: a single value.
+        short: whether two or three letters, which may be a product of variables, are a word too.
+    """
     plain = _TEXT.sub(r" \1 ", text).strip()
     if "\\" in plain or not _WORDS.fullmatch(plain):
         return None
-    if "\\text" not in text and not _WORD.search(plain):
+    if not short and "\\text" not in text and not _WORD.search(plain):
         return None
     return " ".join(plain.lower().replace(".", "").split())
 
@@ -159,7 +166,8 @@ def words(text: str) -> str | None:
 
 
 def _same_several(gold: Several, answer: Node, rules: Rules) -> bool:
-    if isinstance(answer, Bracket) and (answer.opening, answer.ending) == ("(", ")"):
+    given: tuple[Node, ...]
+    if isinstance(answer, Bracket) and _is_plain_list(answer):
         # "(1, 2, 3)" for "1, 2, 3": harmless brackets, unless the gold answers are points themselves.
         given = answer.items if not any(isinstance(item, Bracket) for item in gold.items) else (answer,)
     elif isinstance(answer, Union):
@@ -187,15 +195,22 @@ def _each_matched(gold: Iterable[Node], answer: Iterable[Node], rules: Rules) ->
 
 
 def _same_bracket(gold: Bracket, answer: Node, rules: Rules) -> bool:
+    if isinstance(answer, Several) and answer.items and all(isinstance(item, Bracket) for item in answer.items):
+        return all(same(gold, item, rules) for item in answer.items)
     if isinstance(answer, Several):  # the brackets left out: the order counts all the same
-        plain = (gold.opening, gold.ending) == ("(", ")") and not any("\\infty" in text for text in leaves(gold))
-        return plain and _in_order(gold.items, answer.items, rules)
+        return _is_plain_list(gold) and _in_order(gold.items, answer.items, rules)
     if isinstance(answer, (Union, Leaf)):
         return (_SETS.search(answer.text) is not None) and _same_sets(gold, answer, rules)
     if not isinstance(answer, Bracket):
         return False
-    brackets = (gold.opening, gold.ending) == (answer.opening, answer.ending)
-    return (brackets or len(gold.items) > 2) and _in_order(gold.items, answer.items, rules)
+    ours, theirs = gold.opening + gold.ending, answer.opening + answer.ending
+    alike = ours == theirs or (len(gold.items) > 2 and {ours, theirs} == {"()", "[]"})  # (1,2,3) is [1,2,3]
+    return alike and _in_order(gold.items, answer.items, rules)
+
+
+def _is_plain_list(bracket: Bracket) -> bool:
+    """Whether its brackets may be left out: not those of an interval, or of what could be one."""
+    return (bracket.opening, bracket.ending) == ("(", ")") and len(bracket.items) > 2
 
 
 def _in_order(gold: tuple[Node, ...], answer: tuple[Node, ...], rules: Rules) -> bool:
@@ -300,15 +315,17 @@ def _is_name(node: Node) -> bool:
     return isinstance(node, Leaf) and bool(_NAME.fullmatch(node.text)) and not _VALUES.search(node.text)
 
 
+def _is_named(node: Node) -> bool:
+    """A name, or several in brackets: `(x, y) = (1, 2)`."""
+    return _is_name(node) or (isinstance(node, Bracket) and all(_is_name(item) for item in node.items))
+
+
 def _unnamed(gold: Node, answer: Relation, rules: Rules) -> bool:
     """A relation given where the gold answer is none: `x = 5` for 5, `x > 2` for an interval."""
     if set(answer.operators) <= {"=", "approx"}:
-        parts = list(answer.parts)
-        if _is_name(parts[0]) and (len(parts) > 1) and not (isinstance(gold, Leaf) and gold == parts[0]):
-            parts = parts[1:]
-            operators = answer.operators[1:]
-        else:
-            operators = answer.operators
+        parts, operators = list(answer.parts), answer.operators
+        while len(parts) > 1 and _is_named(parts[0]) and gold != parts[0]:
+            parts, operators = parts[1:], operators[1:]
         exact = operators.index("approx") + 1 if "approx" in operators else len(parts)
         return all(same(gold, part, rules) for part in parts[:exact])
     interval = _interval(answer)

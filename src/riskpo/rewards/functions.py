@@ -20,6 +20,7 @@ from riskpo.errors import BadTestsError
 from riskpo.rewards.asserts import FAILED, PASSED, instrumented
 from riskpo.rewards.candidate import Candidate, Stopped, failure_of
 from riskpo.rewards.code_report import Budget, Report
+from riskpo.rewards.codec import CodecError, encode
 from riskpo.rewards.comparison import find_comparison
 from riskpo.rewards.sandbox import Sandbox
 from riskpo.rewards.testsets import CallTests, CodeTests
@@ -74,6 +75,7 @@ def judge_functions(sandbox: Sandbox, program: str, tests: CallTests | CodeTests
 
 def _judge_calls(candidate: Candidate, tests: CallTests, budget: Budget) -> Report:
     same = find_comparison(tests.checker)
+    _check_arguments(tests)
     passed = [False] * len(tests.cases)
     failed: tuple[Status, str] | None = None
     for number, (arguments, expected) in enumerate(tests.cases):
@@ -88,6 +90,15 @@ def _judge_calls(candidate: Candidate, tests: CallTests, budget: Budget) -> Repo
             if not budget.every_test or status == "infra_error":
                 break
     return _report(passed, failed)
+
+
+def _check_arguments(tests: CallTests) -> None:
+    """Raises BadTestsError for arguments that cannot be carried, before any candidate can be blamed for them."""
+    for number, (arguments, _) in enumerate(tests.cases):
+        try:
+            encode(arguments)
+        except CodecError as error:
+            raise BadTestsError(f"the arguments of test {number} cannot be carried: {error}") from None
 
 
 def _report(passed: Sequence[bool], failed: tuple[Status, str] | None) -> Report:

@@ -10,18 +10,23 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import resource
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from riskpo.errors import SandboxError
+from riskpo.rewards.descriptors import Descriptors
 from riskpo.rewards.interpreter import Interpreter
-from riskpo.rewards.prelude import FLAGS, PRELUDE, memory_file, payload_file, rlimits
+from riskpo.rewards.prelude import FLAGS, NO_CORE, PRELUDE, memory_file, payload_file, rlimits
 from riskpo.rewards.sandbox import Execution, Limits
 from riskpo.rewards.seccomp import build_filter
-from riskpo.rewards.supervise import START_SECONDS, Supervised, end_process
+from riskpo.rewards.supervise import START_SECONDS, Streams, Supervised
 
 UID = 65534  # the user that programs run as where the caller is root; `nobody` on most systems
 FOLDER = "/box"  # the program's own
@@ -48,58 +53,56 @@ def start(
     setup: Setup,
     program: str,
     files: Mapping[str, bytes],
-    stdin: bytes,
+    stdin: bytes | None,
     limits: Limits,
-    *,
-    keep_open: bool = False,
 ) -> Jail | Execution:
     """A program that is about to run; or the reason why there is none: then nothing of it has run.
 
+    Args:
+        setup: what it runs in.
+        program: its source text.
+        files: put into its folder beforehand.
+        stdin: its standard input, as a file; None = a pipe, to be written to as it runs.
+        limits: what it may use.
+
     Raises:
         OSError: no memory, processes or descriptors left.
+        SandboxError: this process ignores the ends of its children, and so would bubblewrap.
     """
+    _check_signals()
     root = os.geteuid() == 0
-    with contextlib.ExitStack() as ours:  # what stays open here only until the sandbox has its copies
-
-        def lent(descriptor: int) -> str:
-            ours.callback(os.close, descriptor)
-            return str(descriptor)
-
-        def pipe() -> tuple[int, str]:
-            reading, writing = os.pipe()
-            ours_if_failed.callback(os.close, reading)
-            return reading, lent(writing)
-
-        with contextlib.ExitStack() as ours_if_failed:
-            status, status_fd = pipe()
-            progress, progress_fd = pipe()
-            go_fd, go = os.pipe()
-            ours_if_failed.callback(os.close, go)
-            options = ["--json-status-fd", status_fd]
-            options += ["--userns-block-fd" if root else "--block-fd", lent(go_fd)]
-            if root:
-                options += ["--info-fd", lent(os.open(os.devnull, os.O_WRONLY))]  # demanded beside the former
-            if setup.seccomp:
-                options += ["--seccomp", lent(memory_file(build_filter(child_processes=limits.child_processes)))]
-            own = 0 if root else 1  # bubblewrap's process inside, where it has the program's user
-            payload = lent(payload_file(program, files, rlimits(limits, spare_processes=own)))
-            lent_to_bwrap = options[1::2]
-            inside = [setup.interpreter.inside, *FLAGS, "-c", PRELUDE]
-            inside += [str(UID if root else 0), payload, progress_fd, *lent_to_bwrap]
-            process = subprocess.Popen(
-                [setup.bwrap, *options, *_options(setup.interpreter, limits, root), "--", *inside],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                cwd="/",
-                env={},
-                pass_fds=[int(number) for number in (*lent_to_bwrap, payload, progress_fd)],
-            )
-            ours_if_failed.push(lambda *_: end_process(process))
-            jail = Jail(process, progress, status, go, stdin, limits, keep_open)
-            ours_if_failed.pop_all()
+    with Descriptors() as open_files:
+        status, status_out = open_files.pipe_from()
+        progress, progress_out = open_files.pipe_from()
+        go, go_in = open_files.pipe_to()
+        bwrap_files = {"--json-status-fd": status_out, "--userns-block-fd" if root else "--block-fd": go_in}
+        if root:
+            bwrap_files["--info-fd"] = open_files.lend(os.open(os.devnull, os.O_WRONLY))  # demanded beside the former
+        if setup.seccomp:
+            program_filter = build_filter(child_processes=limits.child_processes)
+            bwrap_files["--seccomp"] = open_files.lend(memory_file(program_filter))
+        own = 0 if root else 1  # bubblewrap's process inside, where it has the program's user
+        payload = open_files.lend(payload_file(program, files, rlimits(limits, spare_processes=own)))
+        words = [setup.bwrap, *(str(word) for pair in bwrap_files.items() for word in pair)]
+        words += [*_options(setup.interpreter, limits, root), "--", setup.interpreter.inside, *FLAGS, "-c", PRELUDE]
+        words += map(str, (UID if root else 0, payload, progress_out, *bwrap_files.values()))
+        streams, standard = Streams.make(open_files, stdin)
+        process = subprocess.Popen(
+            words, **standard, cwd="/", env={}, pass_fds=(payload, progress_out, *bwrap_files.values())
+        )
+        open_files.ends_with(process)
+        jail = Jail(process, streams, progress, status, go, limits)
     return jail.begin(root)
+
+
+def _check_signals() -> None:
+    """Bubblewrap inherits which signals are ignored, and without SIGCHLD it waits for ever."""
+    found = re.search(r"^SigIgn:\s*([0-9a-f]+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    if found and int(found[1], 16) >> (signal.SIGCHLD - 1) & 1:
+        raise SandboxError(
+            "this process ignores SIGCHLD, and bubblewrap does not work then. Set it back with "
+            "signal.signal(signal.SIGCHLD, signal.SIG_DFL)."
+        )
 
 
 def _options(interpreter: Interpreter, limits: Limits, root: bool) -> list[str]:
@@ -109,7 +112,9 @@ def _options(interpreter: Interpreter, limits: Limits, root: bool) -> list[str]:
     if root:
         # To become another user with; the capabilities end where the prelude does.
         options += ["--uid", "0", "--gid", "0", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-    options += ["--clearenv", "--setenv", "LANG", "C.UTF-8", "--setenv", "HOME", FOLDER, "--setenv", "TMPDIR", FOLDER]
+    # The C library would reserve address space for each of many threads.
+    environment = {"LANG": "C.UTF-8", "HOME": FOLDER, "TMPDIR": FOLDER, "MALLOC_ARENA_MAX": "2"}
+    options += ["--clearenv", *(word for pair in environment.items() for word in ("--setenv", *pair))]
     options += interpreter.mounts()
     options += ["--perms", "0755", "--dir", "/dev"]
     for device in _DEVICES:  # not --dev: it brings a folder in memory without limit
@@ -127,14 +132,13 @@ class Jail(Supervised):
     def __init__(
         self,
         process: subprocess.Popen[bytes],
+        streams: Streams,
         progress: int,
         status: int,
         go: int,
-        stdin: bytes,
         limits: Limits,
-        keep_open: bool,
     ) -> None:
-        super().__init__(process, progress, limits, stdin=stdin, keep_open=keep_open)
+        super().__init__(process, streams, progress, limits)
         self._status, self._go = status, go
         self._reported = b""
 
@@ -190,7 +194,11 @@ def _prepare(first: int, root: bool) -> None:
     """Gives the sandbox its users, and makes it the first to go where the machine runs out of memory."""
     if root:
         for kind in ("uid", "gid"):
-            Path(f"/proc/{first}/{kind}_map").write_text(f"0 0 1\n{UID} {UID} 1\n")
+            try:
+                Path(f"/proc/{first}/{kind}_map").write_text(f"0 0 1\n{UID} {UID} 1\n")
+            except OSError as error:
+                raise OSError(error.errno, f"root cannot map a second user: {error.strerror}") from error
+    resource.prlimit(first, resource.RLIMIT_CORE, NO_CORE)
     # Its memory is limited in any case; this is for machines where even so little is too much.
     with contextlib.suppress(OSError):
         Path(f"/proc/{first}/oom_score_adj").write_text("1000")

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  characters that look alike are the subject of this file
 r"""One spelling for the many ways to write the same mathematics: text in, text out; nothing is evaluated or compared.
 
 `tidy` is where `\dfrac12`, `\frac{1}{2}` and `½` become one text. It never joins, drops or reorders what carries
@@ -5,8 +6,6 @@ meaning: digits, operators, brackets, separators and units all stay.
 """
 
 from __future__ import annotations
-
-# ruff: noqa: RUF001  characters that look alike are the subject of this file
 
 import re
 import unicodedata
@@ -57,10 +56,13 @@ _DELIMITERS = re.compile(r"(?<!\\)(?:\$|\\[()\[\]])")
 _AND = re.compile(
     r"\s*,?\s*(?:\\text\s?\{\s*(?:and|or)\s*\}|(?<![A-Za-z\\{])(?:and|or)(?![A-Za-z}]))\s*", re.IGNORECASE
 )
-_SHORT_FRACTION = re.compile(r"\\frac\s*(?:(\d)|(\{[^{}]*\}))\s*(?:(\d)|(\{))")
-_SHORT_ROOT = re.compile(r"\\sqrt\s*(\d)")
+_TAKES = re.compile(r"\\(?:frac|binom|sqrt)(?![A-Za-z])\s*")  # two arguments, two, one
+_OPENING = re.compile(r"\s*\{")
+_ARGUMENT = re.compile(r"\s*(\\[A-Za-z]+|[A-Za-z0-9])")
 _CONSTANT = re.compile(r"\\text\s?\{\s*([ei])\s*\}")  # an upright e or i is the number
 _RUN = re.compile(r"\s+")
+LONGEST = 20_000  # characters; longer than any answer
+DEEPEST = 40  # braces within braces
 _PLAIN = re.compile(r"-?\d+(?:\.\d+)?")
 
 
@@ -68,8 +70,11 @@ def tidy(text: str) -> str:
     """The text in one spelling, without delimiters of mathematics, sizes, spacing and outer wrappers.
 
     Raises:
-        UnreadableError: invisible characters between visible ones, which make a text look like another.
+        UnreadableError: invisible characters between visible ones, which make a text look like another; more than
+            `LONGEST` characters, or than `DEEPEST` braces within each other.
     """
+    if len(text) > LONGEST:
+        raise UnreadableError(f"more than {LONGEST} characters.")
     text = text.strip()
     if _PLAIN.fullmatch(text) and text.isascii():
         return text
@@ -78,11 +83,11 @@ def tidy(text: str) -> str:
     text = _THOUSANDS_SPACE.sub(lambda found: found.group().replace("\\,", ""), text)
     text = _THOUSANDS_BRACE.sub("", text).replace("\\,", " ").replace("\\!", "")
     text = _DELIMITERS.sub(" ", text)
+    _refuse_depth(text)
     if "\\" in text:
         text = _COMMAND.sub(lambda found: _SYNONYMS[found.group(1)] + _gap(found), text)
         text = _CONSTANT.sub(r" \1 ", text)
-        text = _SHORT_FRACTION.sub(_braced, text)
-        text = _SHORT_ROOT.sub(r"\\sqrt{\1}", text)
+        text = _with_braces(text)
     text = _unwrapped(_SPACES.sub(" ", text))
     text = _AND.sub(",", text) if len(text) > 3 else text
     return _RUN.sub(" ", text).strip()
@@ -93,9 +98,36 @@ def _gap(found: re.Match[str]) -> str:
     return " " if found.group().endswith((" ", "\n", "\t")) else ""
 
 
-def _braced(found: re.Match[str]) -> str:
-    upper = f"{{{found.group(1)}}}" if found.group(1) else found.group(2)
-    return rf"\frac{upper}" + (f"{{{found.group(3)}}}" if found.group(3) else "{")
+def _refuse_depth(text: str) -> None:
+    depth = 0
+    for brace in _BRACE.finditer(text):
+        depth += {"{": 1, "}": -1}.get(brace.group(), 0)
+        if depth > DEEPEST:
+            raise UnreadableError(f"more than {DEEPEST} braces within each other.")
+
+
+def _with_braces(text: str) -> str:
+    r"""Arguments that are a single token get the braces that LaTeX lets one leave out: `\frac12`, `\sqrt3`."""
+    done, at = [], 0
+    while found := _TAKES.search(text, at):
+        done += [text[at : found.start()], found.group().rstrip()]
+        at = found.end()
+        if "sqrt" in found.group() and text.startswith("[", at) and (end := text.find("]", at)) > 0:
+            done.append(text[at : end + 1])  # the degree of a root
+            at = end + 1
+        for _ in range(1 if "sqrt" in found.group() else 2):
+            argument = _ARGUMENT.match(text, at)
+            if argument and not _TAKES.match(argument.group(1)):
+                done.append(f"{{{argument.group(1)}}}")
+                at = argument.end()
+            else:  # in braces already: what is in them is looked at in its turn
+                brace = _OPENING.match(text, at)
+                end = closing(text, brace.end() - 1) if brace else -1
+                if brace is None or end < 0:
+                    break
+                done.append("{" + _with_braces(text[brace.end() : end]) + "}")
+                at = end + 1
+    return "".join([*done, text[at:]])
 
 
 def _without_unicode(text: str) -> str:

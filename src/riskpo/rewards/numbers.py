@@ -44,6 +44,7 @@ _NUMBER = re.compile(
     rf")",
     re.ASCII,
 )
+_DIGITS = re.compile(r"-?\d+", re.ASCII)
 _NAME = re.compile(r"[A-Za-z](?:_(?:[A-Za-z0-9]|\{[A-Za-z0-9]+\}))?\s*={1,2}\s*(?=\S)", re.ASCII)
 _MONEY = re.compile(r"^(?P<sign>[-+]\s*)?(?:\\\$|€|£|¥)\s*")
 _PERCENT = re.compile(r"\s*(?:\\?%|\\text\s?\{\s*(?:\\?%|percent)\s*\}|(?<=[\d}]) percent|(?<=\d)percent)$")
@@ -87,6 +88,8 @@ def read_number(text: str, *, tidied: bool = False) -> Quantity | None:
     """
     if len(text) > LONGEST:
         return None
+    if _DIGITS.fullmatch(text):
+        return Quantity(Fraction(int(text)))
     if not tidied:
         try:
             text = tidy(text)
@@ -94,7 +97,9 @@ def read_number(text: str, *, tidied: bool = False) -> Quantity | None:
             return None
     marked = without_marks(text)
     value = _value(marked.core)
-    return None if value is None else Quantity(value * marked.scale, marked.percent, marked.unit)
+    if value is None:
+        return None
+    return Quantity(value * marked.scale if marked.scale != 1 else value, marked.percent, marked.unit)
 
 
 def without_marks(text: str) -> Marked:
@@ -166,7 +171,8 @@ def _absolute(found: re.Match[str]) -> Fraction | None:
     exponent = int((part["e"] or part["power"] or part["digit"] or "0").replace(" ", ""))
     if abs(exponent) > _MOST_DIGITS:
         return None
-    return _decimal(part["number"]) * Fraction(10) ** exponent
+    number = _decimal(part["number"])
+    return number * Fraction(10) ** exponent if exponent else number
 
 
 def _decimal(text: str) -> Fraction:
@@ -196,12 +202,13 @@ def equal_quantities(
     factor = conversion(gold.unit or unit, answer.unit)
     if factor is None:
         return False
-    given = answer.value * factor
+    given = answer.value * factor if factor != 1 else answer.value
     if gold.percent:
         allowed = (given,) if answer.percent else (given, given * 100)
     elif answer.percent and unit != "%":
         allowed = (given,) if abs(gold.value) > 1 else (given / 100,)
     else:
         allowed = (given,)
-    slack = tolerance or Fraction(0)
-    return any(abs(value - gold.value) <= slack for value in allowed)
+    if tolerance:
+        return any(abs(value - gold.value) <= tolerance for value in allowed)
+    return gold.value in allowed

@@ -48,11 +48,15 @@ def start():
     return code
 exec(start())
 """
+# Of one byte: no file, and no program of the machine's is started to receive one, as it would be for a limit of 0.
+NO_CORE = (1, 1)
 FLAGS = ("-I", "-S", "-B", "-X", "utf8")
 
 
 def rlimits(limits: Limits, *, spare_processes: int | None) -> list[tuple[int, int]]:
     """Limits as pairs of `setrlimit`, hard and soft alike: what is low cannot be raised again.
+
+    All but that on core dumps, which is set from outside (see `NO_CORE`).
 
     Args:
         limits: the program's.
@@ -65,7 +69,6 @@ def rlimits(limits: Limits, *, spare_processes: int | None) -> list[tuple[int, i
         "RLIMIT_CPU": -int(-limits.cpu_seconds // 1),
         "RLIMIT_FSIZE": limits.file_mb * mib,
         "RLIMIT_NOFILE": limits.open_files,
-        "RLIMIT_CORE": 0,
         "RLIMIT_MEMLOCK": 0,
         "RLIMIT_MSGQUEUE": 0,
     }
@@ -92,14 +95,16 @@ def payload_file(program: str, files: Mapping[str, bytes], rlimits: list[tuple[i
 
 
 def memory_file(content: bytes) -> int:
-    """An open file with this content, at its beginning, that no folder holds."""
+    """An open file with this content that no folder holds: read-only, at its beginning.
+
+    Raises:
+        OSError: no memory or no descriptors left.
+    """
     descriptor = os.memfd_create("riskpo")
     try:
         view = memoryview(content)
         while view:
             view = view[os.write(descriptor, view) :]
-        os.lseek(descriptor, 0, os.SEEK_SET)
-    except BaseException:
+        return os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
         os.close(descriptor)
-        raise
-    return descriptor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import tempfile
 from pathlib import Path
@@ -27,13 +28,14 @@ _NAMESPACES = (
 _WAYS_OUT = (
     ("no usable bubblewrap", ""),
     (
-        "_map",
+        "cannot map a second user",
         "The caller is root without the right to map users (CAP_SETUID, CAP_SETGID, CAP_SETFCAP), or this container "
         "has no user 65534. Give it those, or call as another user than root.",
     ),
     ("PR_SET_SECCOMP", "The kernel takes no filter of system calls; seccomp=False leaves it out (docs/security.md)."),
     ("No space left on device", "The limit on user namespaces is reached: raise `sysctl user.max_user_namespaces`."),
     ("Resource temporarily unavailable", "The caller's limit on processes is reached: raise `ulimit -u`."),
+    ("uid map", _NAMESPACES),
     ("Creating new namespace", _NAMESPACES),
     ("namespace", _NAMESPACES),
     ("Operation not permitted", _NAMESPACES),
@@ -64,7 +66,8 @@ def errno_of(number, *args):
     libc.syscall(number, *args, 0, 0, 0, 0)
     return ctypes.get_errno()
 print(json.dumps({
-    "users": [*os.getresuid(), *os.getresgid(), *os.getgroups()],
+    "users": os.getresuid(),
+    "groups": [*os.getresgid(), *os.getgroups()],
     "read": [path for path in asked["read"] if works(read, path)],
     "written": [path for path in asked["write"] if works(write, path)],
     "reached": [address for address in asked["connect"] if works(connect, address)],
@@ -107,7 +110,7 @@ kept.clear()
 works("little", lambda: open("/dev/null").close())
 """
 _SCARCE = Limits(wall_seconds=30.0, memory_mb=512, file_mb=4, processes=20, open_files=32)
-_MAY_HAVE = {"HOME", "LANG", "LC_CTYPE", "LD_LIBRARY_PATH", "PWD", "TMPDIR"}
+_MAY_HAVE = {"HOME", "LANG", "LC_CTYPE", "LD_LIBRARY_PATH", "MALLOC_ARENA_MAX", "PWD", "TMPDIR"}
 # Harmless with arguments of zero, and each answers differently without a filter.
 _TRIED_CALLS = ("keyctl", "io_uring_setup", "get_mempolicy", "semget")
 
@@ -140,9 +143,20 @@ def _leaks(sandbox: Sandbox, setup: Setup) -> list[str]:
         secret.write_text("secret", encoding="ascii")
         secret.chmod(0o644)
         Path(folder).chmod(0o755)
-        home = [str(Path.home())] if Path.home() != Path("/") else []
+        home = os.path.expanduser("~")  # "~" for a user without a name, which inside does not exist either
         asked = {
-            "read": [str(secret), "/etc", "/proc", "/sys", "/home", "/root", "/tmp", "/run", "/usr/bin", *home],
+            "read": [
+                str(secret),
+                "/etc",
+                "/proc",
+                "/sys",
+                "/home",
+                "/root",
+                "/tmp",
+                "/run",
+                "/usr/bin",
+                home.rstrip("/") or "/home",
+            ],
             "write": [str(secret), "/file", "/usr/lib/file", "/dev/file", "/python/file", setup.interpreter.inside],
             "connect": [listener.getsockname(), ("1.1.1.1", 53)],
             "calls": calls,
@@ -152,8 +166,9 @@ def _leaks(sandbox: Sandbox, setup: Setup) -> list[str]:
         return [f"a program that looks around ended as {done.status}: {done.detail}"]
     found = json.loads(done.stdout)
     problems = [f"a program can {verb} {found[key]}" for key, verb in _FORBIDDEN.items() if found[key]]
-    if 0 in found["users"]:
-        problems.append(f"a program has the users and groups {found['users']}")
+    # An ordinary user may have the group 0 and keeps it.
+    if 0 in found["users"] or (os.geteuid() == 0 and 0 in found["groups"]):
+        problems.append(f"a program has the users {found['users']} and the groups {found['groups']}")
     if strange := set(found["environment"]) - _MAY_HAVE:
         problems.append(f"a program has the environment variables {sorted(strange)}")
     problems += [

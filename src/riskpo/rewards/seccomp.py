@@ -94,7 +94,10 @@ _DENIED: dict[str, tuple[int | None, int | None]] = {
     "personality": (135, 92),
     "uselib": (134, None),
     "_sysctl": (156, None),
-    # memory that outlives its mapping, and so escapes the limit on address space
+    # memory that outlives its mapping or belongs to no file's content, and so escapes the limits on both
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
     "shmget": (29, 194),
@@ -111,10 +114,12 @@ _ABSENT: dict[str, tuple[int, int]] = {
 }
 _PROCESSES: dict[str, tuple[int | None, int | None]] = {"fork": (57, None), "vfork": (58, None)}
 _CLONE, _SOCKET, _SOCKETPAIR, _IOCTL = (56, 220), (41, 198), (53, 199), (16, 29)
+_SETRLIMIT, _PRLIMIT = (160, 164), (302, 261)
 
 CLONE_NEW = 0x7E020000  # every flag of clone(2) that makes a namespace
 CLONE_THREAD = 0x00010000
 AF_UNIX = 1
+RLIMIT_CORE = 4  # kept at one byte: with none, a crash starts whatever program the machine has for core dumps, as root
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C  # putting characters into a terminal's input
 
 _LOAD, _EQUAL, _GREATER, _ANY_BIT, _RETURN = 0x20, 0x15, 0x25, 0x45, 0x06
@@ -143,7 +148,7 @@ def build_filter(*, child_processes: bool, machine: str | None = None) -> bytes:
 
     Refused beside `denied()`: calls of a foreign architecture or calling convention (the process is killed; x32's have
     numbers above every other and do not exist), new namespaces by clone, sockets but for AF_UNIX (a network namespace
-    does not hold back AF_VSOCK, and reaches far into the kernel), terminal input by ioctl.
+    does not hold back AF_VSOCK, and reaches far into the kernel), terminal input by ioctl, the limit on core dumps.
 
     Args:
         child_processes: whether new processes are allowed; new threads are.
@@ -175,6 +180,8 @@ def build_filter(*, child_processes: bool, machine: str | None = None) -> bytes:
     for call in (_SOCKET, _SOCKETPAIR):
         program += _when(call[column], 0, [(_EQUAL, 1, 0, AF_UNIX), (_RETURN, 0, 0, refuse)])
     program += _when(_IOCTL[column], 1, [(_EQUAL, 1, 0, TIOCSTI), (_EQUAL, 0, 1, TIOCLINUX), (_RETURN, 0, 0, refuse)])
+    for call, argument in ((_SETRLIMIT, 0), (_PRLIMIT, 1)):
+        program += _when(call[column], argument, [(_EQUAL, 0, 1, RLIMIT_CORE), (_RETURN, 0, 0, refuse)])
     program.append((_RETURN, 0, 0, _ALLOW))
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from riskpo.rewards.checkers import FormError, find_checker
-from riskpo.rewards.code_report import Budget, Deadline, Report
+from riskpo.rewards.code_report import Budget, Report
 from riskpo.rewards.sandbox import Execution, Sandbox
 from riskpo.rewards.testsets import StdioTests
 from riskpo.rewards.verdict import Status
@@ -26,15 +26,16 @@ def judge_stdio(sandbox: Sandbox, program: str, tests: StdioTests, budget: Budge
         BadTestsError: no such checker, or one that cannot judge such an input.
     """
     checker = find_checker(tests.checker)
-    deadline = Deadline(budget.total_seconds)
+    left = budget.total_seconds
     passed = [False] * len(tests.cases)
     failed: tuple[Status, str] | None = None
     for number, (given, expected) in enumerate(tests.cases):
-        if deadline.left <= 0:
+        if left <= 0:
             failed = failed or ("timeout", f"test {number}: {budget.total_seconds:g} s for all tests are used up")
             break
-        seconds = min(budget.test_seconds, deadline.left)
+        seconds = min(budget.test_seconds, left)
         done = sandbox.run(program, given, limits=replace(budget.limits, wall_seconds=seconds, cpu_seconds=seconds))
+        left -= done.seconds
         if done.status == "infra_error":
             return Report(tuple([False] * len(passed)), "infra_error", done.detail)
         status, reason = _status(done)

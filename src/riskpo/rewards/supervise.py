@@ -11,26 +11,60 @@ import select
 import signal
 import subprocess
 import time
+import warnings
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple, TypedDict
 
-from riskpo.rewards.prelude import COMPILED, STARTED
+from riskpo.rewards.descriptors import Descriptors
+from riskpo.rewards.prelude import COMPILED, STARTED, memory_file
 from riskpo.rewards.sandbox import Execution, ExecutionStatus, Limits
 
 Event = Literal["stopped", "ended", "deadline", "output_limit"]
 START_SECONDS = 30.0  # until a program runs, on a machine that is busy
 _CHUNK = 1 << 16
-_KILL_SECONDS = 10.0
+_KILL_SECONDS = 60.0  # a million empty files take some seconds to clear away
+
+
+class _Standard(TypedDict):
+    stdin: int
+    stdout: int
+    stderr: int
+
+
+class Streams(NamedTuple):
+    """The ends of a process's standard streams that stay here; without `stdin` its input is a file."""
+
+    stdin: int | None
+    stdout: int
+    stderr: int
+
+    @classmethod
+    def make(cls, open_files: Descriptors, stdin: bytes | None) -> tuple[Streams, _Standard]:
+        """Streams, and their other ends as options of `Popen`.
+
+        Args:
+            open_files: where both are held until the process has started.
+            stdin: the whole input, as a file: it ends even if a stranger's process inherits what is open here. None =
+                a pipe, to be written to as the process runs.
+        """
+        kept = None
+        if stdin is None:
+            kept, given = open_files.pipe_to()
+        else:
+            given = open_files.lend(memory_file(stdin))
+        stdout, stdout_in = open_files.pipe_from()
+        stderr, stderr_in = open_files.pipe_from()
+        return cls(kept, stdout, stderr), {"stdin": given, "stdout": stdout_in, "stderr": stderr_in}
 
 
 class Supervised:
     """A process with pipes for its three standard streams, which reports its progress on a fourth.
 
     Args:
-        process: just started, with pipes; it belongs to this object from now on.
-        progress: the reading end of what `prelude` reports on; it too belongs to this object.
+        process: just started; from now on it belongs to this object, and the descriptors do too.
+        streams: its standard streams.
+        progress: the reading end of what `prelude` reports on.
         limits: the program's.
-        stdin: for the process; its standard input is closed behind it unless `keep_open`.
         group: whether the process leads a process group, which is killed with it.
 
     Attributes:
@@ -40,36 +74,31 @@ class Supervised:
     def __init__(
         self,
         process: subprocess.Popen[bytes],
+        streams: Streams,
         progress: int,
         limits: Limits,
         *,
-        stdin: bytes = b"",
-        keep_open: bool = False,
         group: bool = False,
     ) -> None:
         self._process, self._group, self.limits = process, group, limits
-        self._outbox, self._keep_open = memoryview(stdin), keep_open
+        self._outbox = memoryview(b"")
         self.init: int | None = None
         self.stdout, self.stderr, self.progress = bytearray(), bytearray(), bytearray()
         self.taken = 0  # bytes of standard output that `take_line` has handed out
         self.started: float | None = None  # when the program's time began
         self.alive_after_kill = False
         self._searched = 0
-        assert process.stdin is not None
-        self._stdin: int | None = process.stdin.fileno()
-        self._readers = {progress: self.progress}
-        for stream, buffer in ((process.stdout, self.stdout), (process.stderr, self.stderr)):
-            assert stream is not None
-            self._readers[stream.fileno()] = buffer
+        self._stdin = streams.stdin
+        self._readers = {streams.stdout: self.stdout, streams.stderr: self.stderr, progress: self.progress}
         self._progress = progress
         self._pidfd = os.pidfd_open(process.pid)
+        self._open = [each for each in (*streams, progress, self._pidfd) if each is not None]
         self._poll = select.poll()
-        for descriptor in (*self._readers, self._stdin):
+        for descriptor in self._open[:-1]:
             os.set_blocking(descriptor, False)
         for descriptor in (*self._readers, self._pidfd):
             self._poll.register(descriptor, select.POLLIN)
         self._finished = False
-        self._write()
 
     @property
     def over(self) -> bool:
@@ -83,7 +112,7 @@ class Supervised:
         return STARTED in self.progress
 
     def send(self, data: bytes) -> None:
-        """More standard input, written while `pump` runs."""
+        """Input for the process's pipe; what does not fit at once is written while `pump` runs."""
         self._outbox = memoryview(bytes(self._outbox) + data)
         self._write()
 
@@ -132,7 +161,7 @@ class Supervised:
         try:
             self._kill()
             for descriptor in list(self._readers):
-                while descriptor in self._readers and self._read(descriptor) and not self.over:
+                while self._read(descriptor) and not self.over:
                     pass
         finally:
             self._close()
@@ -154,6 +183,9 @@ class Supervised:
         self.finish()
         most = self.limits.output_bytes
         status, detail, code = self._ending(event, seconds)
+        if self.alive_after_kill:  # no reason for another status: a program might be able to bring this about
+            detail = f"{detail} A process of it did not end within {_KILL_SECONDS:g} s of being killed.".strip()
+            warnings.warn(f"a program in a sandbox ({status}): {detail}", RuntimeWarning, stacklevel=2)
         return Execution(status, bytes(self.stdout[:most]), bytes(self.stderr[:most]), code, seconds, detail)
 
     def not_started(self, detail: str) -> Execution:
@@ -167,8 +199,6 @@ class Supervised:
         return 128 - code if code is not None and code < 0 else code
 
     def _ending(self, event: Event, seconds: float) -> tuple[ExecutionStatus, str, int | None]:
-        if self.alive_after_kill:
-            return "infra_error", f"a process could not be killed within {_KILL_SECONDS:g} s.", None
         if self.over:
             return "output_limit", f"printed more than {self.limits.output_bytes} bytes.", None
         if event == "deadline":
@@ -196,15 +226,15 @@ class Supervised:
             gone = select.poll()
             gone.register(self.init, select.POLLIN)
             self.alive_after_kill |= not gone.poll(_KILL_SECONDS * 1000)
+            # A caller that is the first process of a container, or adopts orphans, has inherited it and must bury it.
+            with contextlib.suppress(ChildProcessError):
+                os.waitid(os.P_PIDFD, self.init, os.WEXITED | os.WNOHANG)
 
     def _close(self) -> None:
-        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
-            if stream is not None:
-                with contextlib.suppress(OSError):  # unwritten input of a process that is gone
-                    stream.close()
-        for descriptor in (self._progress, self._pidfd, self.init):
-            if descriptor is not None:
-                os.close(descriptor)
+        self._stdin = None  # these numbers may soon be other files': nothing here may use them again
+        self._readers.clear()
+        for descriptor in (*self._open, *([] if self.init is None else [self.init])):
+            os.close(descriptor)
 
     def _read(self, descriptor: int) -> bool:
         """Takes in what is there; False at the stream's end, or where there is nothing for now."""
@@ -221,7 +251,7 @@ class Supervised:
         return bool(data)
 
     def _write(self) -> None:
-        """Writes what fits; polls for the rest; closes standard input where it is done with or nobody reads it."""
+        """Writes what fits; polls for the rest; what nobody will read is dropped."""
         if self._stdin is None:
             return
         try:
@@ -232,21 +262,8 @@ class Supervised:
             return
         except BrokenPipeError:
             self._outbox = memoryview(b"")
-            self._close_stdin()
-            return
-        if self._keep_open:
-            with contextlib.suppress(KeyError):
-                self._poll.unregister(self._stdin)
-        else:
-            self._close_stdin()
-
-    def _close_stdin(self) -> None:
-        assert self._stdin is not None
-        assert self._process.stdin is not None
         with contextlib.suppress(KeyError):
             self._poll.unregister(self._stdin)
-        self._process.stdin.close()
-        self._stdin = None
 
 
 def _failure(code: int, stderr: bytes | bytearray, seconds: float, limits: Limits) -> tuple[ExecutionStatus, str]:
@@ -262,15 +279,6 @@ def _failure(code: int, stderr: bytes | bytearray, seconds: float, limits: Limit
         with contextlib.suppress(ValueError):
             return "runtime_error", f"ended by {signal.Signals(code - 128).name}."
     return "runtime_error", f"exit code {code}: {last}" if last else f"exit code {code}."
-
-
-def end_process(process: subprocess.Popen[bytes]) -> None:
-    """Kills a process that nobody watches yet, and closes its pipes."""
-    process.kill()
-    process.wait(_KILL_SECONDS)
-    for stream in (process.stdin, process.stdout, process.stderr):
-        if stream is not None:
-            stream.close()
 
 
 def _last_line(text: bytes | bytearray) -> str:

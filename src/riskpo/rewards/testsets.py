@@ -9,7 +9,10 @@
 | MBPP | `test_list`, perhaps `test_imports` and `test_setup_code` | `CodeTests` |
 
 `tests` may also be the text of such a JSON value. `checker` is optional: how outputs are compared (checkers.py). The
-first shape of the table that a row has counts. Tests are trusted: they belong to the data set, not to the model.
+first shape of the table that a row has counts.
+
+Tests are trusted, and so is a prompt that begins the function: they belong to the data set, not to the model, and what
+is code in them runs in a worker process outside of the sandbox. Never build them out of what a model wrote.
 """
 
 from __future__ import annotations
@@ -193,6 +196,7 @@ def _read_check(row: Mapping[str, Any]) -> CodeTests:
         raise BadTestsError("test does not define check(candidate)")
     prompt, helpers = _prompt_of(row, entry)
     unknown = _free_names([*helpers.body, *tree.body]) - {entry}
+    _refuse_evaluation(tree)
     modules = {name for name in unknown if name in sys.stdlib_module_names}
     if unknown - modules:
         raise BadTestsError(f"test refers to {', '.join(sorted(unknown - modules))}, which nothing defines")
@@ -204,14 +208,22 @@ def _prompt_of(row: Mapping[str, Any], entry: str) -> tuple[str, ast.Module]:
     """The prompt that begins the function, where a column holds one, and the statements before it that help it."""
     for column in ("question", "prompt"):
         text = row.get(column)
-        if isinstance(text, str) and f"def {entry}" in text:
-            try:
-                tree = ast.parse(text)
-            except (SyntaxError, ValueError, RecursionError, MemoryError):
-                continue  # a text about the function, not its beginning
+        tree = _beginning(text, entry) if isinstance(text, str) else None
+        if tree is not None:
             kept = [node for node in tree.body if getattr(node, "name", None) != entry]
-            return text, ast.Module(kept, [])
+            return str(text), ast.Module(kept, [])
     return "", ast.Module([], [])
+
+
+def _beginning(text: str, entry: str) -> ast.Module | None:
+    """A text that begins the function, with or without a docstring, parsed; None where it is a text about it."""
+    for whole in (text, text + "\n    pass"):
+        try:
+            tree = ast.parse(whole)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        return tree if entry in {getattr(node, "name", None) for node in tree.body} else None
+    return None
 
 
 def _read_asserts(row: Mapping[str, Any]) -> CodeTests:
@@ -222,6 +234,8 @@ def _read_asserts(row: Mapping[str, Any]) -> CodeTests:
     imported = "\n".join(imports)
     setup = imported + "\n" + (row.get("test_setup_code") or "")
     trees = [_parsed(source, "test_list") for source in (setup, *units)]
+    for tree in trees:
+        _refuse_evaluation(tree)
     unknown = _free_names([node for tree in trees for node in tree.body])
     modules = {name for name in unknown if name in sys.stdlib_module_names}
     called = {
@@ -252,6 +266,13 @@ def _parsed(source: str, column: str) -> ast.Module:
         return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise BadTestsError(f"{column} is no Python: {type(error).__name__}: {error}") from None
+
+
+def _refuse_evaluation(tree: ast.Module) -> None:
+    """Test code runs outside of the sandbox, and so would what it evaluates, which may come from the candidate."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in ("eval", "exec", "compile", "__import__"):
+            raise BadTestsError(f"the test code uses {node.id}, which could run a candidate outside of the sandbox")
 
 
 def _free_names(statements: Sequence[ast.stmt]) -> set[str]:

@@ -89,12 +89,17 @@ def unit_of(text: str, *, spaced: bool = True) -> str | None:
     return lower if any(len(word) > 2 for word in words) else None
 
 
+_ONE = Fraction(1)
+
+
 def conversion(gold: str | None, answer: str | None) -> Fraction | None:
     """What the answer's number is multiplied with before it is compared; None where the units contradict each other.
 
     1 where either states no unit, or one that is in no table.
     """
-    ours, theirs = UNITS.get(gold or ""), UNITS.get(answer or "")
+    if not gold or not answer:
+        return _ONE
+    ours, theirs = UNITS.get(gold), UNITS.get(answer)
     if ours is None or theirs is None:
-        return Fraction(1)
+        return _ONE
     return theirs[1] / ours[1] if ours[0] == theirs[0] else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -19,10 +20,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from riskpo.errors import SandboxError
+from riskpo.rewards.descriptors import Descriptors
 from riskpo.rewards.lines import LineSession
-from riskpo.rewards.prelude import FLAGS, PRELUDE, payload_file, rlimits
+from riskpo.rewards.prelude import FLAGS, NO_CORE, PRELUDE, payload_file, rlimits
 from riskpo.rewards.sandbox import DEFAULT_LIMITS, Execution, Limits, check_files
-from riskpo.rewards.supervise import START_SECONDS, Supervised, end_process
+from riskpo.rewards.supervise import START_SECONDS, Streams, Supervised
 
 _warned = threading.Event()
 
@@ -74,7 +76,7 @@ class UnsafeSubprocess:
     @contextlib.contextmanager
     def session(self, program: str, *, limits: Limits = DEFAULT_LIMITS) -> Iterator[LineSession]:
         """See `riskpo.rewards.sandbox.Sandbox`."""
-        with self._session_slots, self._running(program, {}, b"", limits, keep_open=True) as child:
+        with self._session_slots, self._running(program, {}, None, limits) as child:
             session = LineSession(child, limits)
             try:
                 yield session
@@ -93,13 +95,13 @@ class UnsafeSubprocess:
 
     @contextlib.contextmanager
     def _running(
-        self, program: str, files: Mapping[str, bytes], stdin: bytes, limits: Limits, *, keep_open: bool = False
+        self, program: str, files: Mapping[str, bytes], stdin: bytes | None, limits: Limits
     ) -> Iterator[Supervised | Execution]:
         with contextlib.ExitStack() as stack:
             child: Supervised | Execution
             try:
                 folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="riskpo-", ignore_cleanup_errors=True))
-                child = self._start(folder, program, files, stdin, limits, keep_open)
+                child = self._start(folder, program, files, stdin, limits)
                 stack.callback(child.finish)
                 if not child.wait_for_start(time.monotonic() + START_SECONDS):
                     child = child.not_started("the program did not start.")
@@ -108,30 +110,28 @@ class UnsafeSubprocess:
             yield child
 
     def _start(
-        self, folder: str, program: str, files: Mapping[str, bytes], stdin: bytes, limits: Limits, keep_open: bool
+        self, folder: str, program: str, files: Mapping[str, bytes], stdin: bytes | None, limits: Limits
     ) -> Supervised:
-        payload = payload_file(program, files, rlimits(limits, spare_processes=None))
-        progress, reported = os.pipe()
-        try:
+        with Descriptors() as open_files:
+            payload = open_files.lend(payload_file(program, files, rlimits(limits, spare_processes=None)))
+            progress, progress_out = open_files.pipe_from()
+            streams, standard = Streams.make(open_files, stdin)
             process = subprocess.Popen(
-                [self._options["python"] or sys.executable, *FLAGS, "-c", PRELUDE, "0", str(payload), str(reported)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
+                [
+                    self._options["python"] or sys.executable,
+                    *FLAGS,
+                    "-c",
+                    PRELUDE,
+                    "0",
+                    str(payload),
+                    str(progress_out),
+                ],
+                **standard,
                 cwd=folder,
-                env={"LANG": "C.UTF-8", "HOME": folder, "TMPDIR": folder},
-                pass_fds=(payload, reported),
+                env={"LANG": "C.UTF-8", "HOME": folder, "TMPDIR": folder, "MALLOC_ARENA_MAX": "2"},
+                pass_fds=(payload, progress_out),
                 start_new_session=True,
             )
-            try:
-                return Supervised(process, progress, limits, stdin=stdin, keep_open=keep_open, group=True)
-            except BaseException:
-                end_process(process)
-                raise
-        except BaseException:
-            os.close(progress)
-            raise
-        finally:
-            os.close(payload)
-            os.close(reported)
+            open_files.ends_with(process)
+            resource.prlimit(process.pid, resource.RLIMIT_CORE, NO_CORE)
+            return Supervised(process, streams, progress, limits, group=True)

@@ -10,109 +10,20 @@ from __future__ import annotations
 import pickle
 import threading
 import time
-from collections import Counter, deque
+import traceback
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
 
 from riskpo.errors import WorkerError
-from riskpo.rewards.worker_process import Server, ServerConfig, ServerLostError, Worker
-from riskpo.rewards.worker_wire import RETURNED, decode, encode
+from riskpo.rewards.worker_job import MOST_TASKS, STATUSES, Job, Outcome
+from riskpo.rewards.worker_process import Ending, Server, ServerConfig, ServerLostError, Worker
+from riskpo.rewards.worker_wire import RETURNED, decode
 
-OutcomeStatus = Literal["done", "timeout", "memory", "error", "crash"]
-_STATUSES = get_args(OutcomeStatus)
-_DEATHS = 4  # workers that may die on a task: the first and three that try again
+# A task is given up after four deaths: the first and three that try again. SIGKILL mostly comes from outside, and may
+# come often where memory is short: three of them weigh as much as one other death.
+_DEATH_BLAME, _KILL_BLAME, _MOST_BLAME = 3, 1, 12
 _STARTS = 5  # times that a server, or a fork, is tried in a row
-_MOST_TASKS = 64  # of a chunk
-_MOST_BYTES = 1 << 20  # of a chunk of more than one task
 _SEND_SECONDS = 30.0  # for a worker to take a chunk; it is idle and does nothing but read
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one task.
-
-    Args:
-        status: `done`; `timeout`; `memory` (more than the cap); `error` (the function raised, or the task or its result
-            cannot be handed over); `crash` (worker after worker died on this task).
-        value: what the function returned; None unless `done`.
-        detail: an exception's type and message, or what killed the worker.
-        seconds: wall-clock time of the task, where it ended by itself; the limit, where that ended it.
-    """
-
-    status: OutcomeStatus
-    value: Any = None
-    detail: str = ""
-    seconds: float = 0.0
-
-
-class Job:
-    """The tasks of one caller.
-
-    Args:
-        tasks: the arguments of each.
-        seconds: wall-clock time for each.
-        total_seconds: for all; a task that has not begun by then is a timeout. None = no limit.
-        max_bytes: of one encoded task.
-    """
-
-    def __init__(
-        self, tasks: Sequence[tuple[Any, ...]], seconds: float, total_seconds: float | None, max_bytes: int
-    ) -> None:
-        self.seconds = seconds
-        self.total_seconds = total_seconds
-        self.end = None if total_seconds is None else time.monotonic() + total_seconds
-        self.outcomes: list[Outcome | None] = [None] * len(tasks)
-        self.payloads: list[bytes] = []
-        self.pending: deque[int] = deque()
-        self.queued = False
-        self.left = len(tasks)
-        self.finished = threading.Event()
-        self.error: str | None = None
-        self.deaths: Counter[int] = Counter()
-        self.starved: set[int] = set()  # ran out of memory in a worker that was not fresh: one that is decides
-        self.chunk = 4  # tasks that a worker is given at once
-        for index, task in enumerate(tasks):
-            payload, problem = _encoded(task, max_bytes)
-            self.payloads.append(payload)
-            if problem:
-                self.settle(index, Outcome("error", detail=problem))
-            else:
-                self.pending.append(index)
-
-    def settle(self, index: int, outcome: Outcome) -> None:
-        """Gives a task its only outcome."""
-        if self.outcomes[index] is None:
-            self.outcomes[index] = outcome
-            self.left -= 1
-            if not self.left:
-                self.finished.set()
-
-    def take(self, most: int) -> list[int]:
-        """The next tasks of a chunk, at most `most` and at least one."""
-        chunk = [self.pending.popleft()]
-        size = len(self.payloads[chunk[0]])
-        while self.pending and len(chunk) < min(most, self.chunk) and chunk[0] not in self.starved:
-            following = self.pending[0]
-            size += len(self.payloads[following])
-            if size > _MOST_BYTES or following in self.starved:
-                break
-            chunk.append(self.pending.popleft())
-        return chunk
-
-    def expire(self) -> None:
-        """Settles what has not begun, where the time for all is over."""
-        if self.end is not None and time.monotonic() >= self.end:
-            detail = f"not begun within the {self.total_seconds:g} s for all {len(self.outcomes)} tasks (total_seconds)"
-            while self.pending:
-                self.settle(self.pending.popleft(), Outcome("timeout", detail=detail))
-
-    def drop(self, error: str | None = None) -> None:
-        """No further task of it is begun."""
-        self.pending.clear()
-        if error is not None and not self.finished.is_set():
-            self.error = error
-            self.finished.set()
 
 
 class Engine:
@@ -138,21 +49,23 @@ class Engine:
         Raises:
             WorkerError: no worker can be started, or the pool was closed.
         """
-        with self._changed:
-            if self._closing.is_set():
-                raise WorkerError("this pool of workers is closed. Make a new one.")
-            self._start_threads()
-            self._jobs.add(job)
-            self._enqueue(job)
         try:
+            with self._changed:
+                if self._closing.is_set():
+                    raise WorkerError("this pool of workers is closed. Make a new one.")
+                self._start_threads()
+                self._jobs.add(job)
+                self._enqueue(job)
             if job.end is not None and not job.finished.wait(max(0.0, job.end - time.monotonic())):
                 with self._changed:
                     job.expire()
             job.finished.wait()
-        finally:  # also when the caller is interrupted
+        finally:
             with self._changed:
                 self._jobs.discard(job)
                 job.drop()
+                for channel in () if job.finished.is_set() else job.serving:  # the caller was interrupted
+                    channel.interrupt()
         if job.error is not None:
             raise WorkerError(job.error)
         return [outcome for outcome in job.outcomes if outcome is not None]
@@ -206,7 +119,7 @@ class Engine:
                 job.expire()
                 if job.pending:
                     share = -(-len(job.pending) // (2 * self._workers))
-                    chunk = job.take(min(_MOST_TASKS, share))
+                    chunk = job.take(min(MOST_TASKS, share))
                     self._enqueue(job)
                     return job, chunk
         return None
@@ -239,9 +152,11 @@ class Engine:
                 except WorkerError as error:
                     worker = None
                     self._fail(str(error))
-        except BaseException as error:
-            self._fail(f"a thread of the pool has failed: {type(error).__name__}: {error}")
-            raise
+                except Exception:  # noqa: BLE001 (whatever it is, callers hear of it instead of waiting for ever)
+                    worker = None
+                    self._fail(f"the pool of workers has failed. Its own traceback:\n{traceback.format_exc()}")
+                    with self._server_lock:  # ends the worker that was in use
+                        self._drop_server()
         finally:
             if worker is not None:
                 worker.channel.close()
@@ -254,7 +169,7 @@ class Engine:
             last = not self._alive
         if last:
             with self._server_lock:
-                self._drop_server(wait=10.0)
+                self._drop_server()
             self._gone.set()
         else:
             self._gone.wait()
@@ -266,10 +181,18 @@ class Engine:
             worker = None
         if worker is None:
             worker = self._new_worker()
-        position, sent = 0, False
+        with self._changed:
+            job.serving.add(worker.channel)
+        try:
+            return self._exchange(worker, job, chunk)
+        finally:
+            with self._changed:
+                job.serving.discard(worker.channel)
+
+    def _exchange(self, worker: Worker, job: Job, chunk: list[int]) -> Worker | None:
+        position = -1  # the worker has nothing yet
         try:
             worker.channel.send(pickle.dumps([job.payloads[index] for index in chunk]), _SEND_SECONDS)
-            sent = True
             for position, index in enumerate(chunk):
                 body = worker.channel.receive(job.seconds)
                 if body == RETURNED:
@@ -284,22 +207,10 @@ class Engine:
                     self._give_back(job, chunk[position + 1 :])
                     return None
                 self._settle(job, index, outcome)
-        except TimeoutError:
-            ending, peak = self._end(worker)
-            if sent:
-                limit = Outcome("timeout", detail=f"no result within {job.seconds:g} s", seconds=job.seconds)
-                self._settle(job, chunk[position], limit)
-            else:
-                self._after_death(job, chunk[position], f"{ending}; it had not taken its tasks", peak)
-            self._after_kill(job, chunk[position + 1 :])
+        except (EOFError, OSError, ValueError) as error:  # a TimeoutError is an OSError
+            self._after_failure(worker, job, chunk, position, error)
             return None
-        except (EOFError, OSError, ValueError) as error:
-            ending, peak = self._end(worker)
-            reason = f"{ending} ({error})" if isinstance(error, ValueError) else ending
-            self._after_death(job, chunk[position], reason, peak)
-            self._after_kill(job, chunk[position + 1 :])
-            return None
-        job.chunk = min(2 * job.chunk, _MOST_TASKS)
+        job.chunk = min(2 * job.chunk, MOST_TASKS)
         return worker
 
     def _spent(self, worker: Worker, job: Job, chunk: list[int]) -> bool:
@@ -315,19 +226,28 @@ class Engine:
             job.starved.add(index)
             self._give_back(job, [index])
 
-    def _after_death(self, job: Job, index: int, reason: str, peak: int) -> None:
-        job.deaths[index] += 1
-        if job.deaths[index] < _DEATHS:
-            self._give_back(job, [index])
-            return
-        cap = self._config.memory_mb
-        full = cap is not None and peak > 0.75 * cap * 2**20
-        detail = f"{_DEATHS} workers died on this task, the last by {reason}, at {peak / 2**20:.0f} MiB"
-        self._settle(job, index, Outcome("memory" if full else "crash", detail=detail))
-
-    def _after_kill(self, job: Job, rest: list[int]) -> None:
+    def _after_failure(self, worker: Worker, job: Job, chunk: list[int], position: int, error: Exception) -> None:
+        """A worker that gave no result, or no readable one, is ended, and its tasks are settled or go back."""
+        ending = self._end(worker)
+        current, rest = chunk[max(position, 0)], chunk[max(position, 0) + 1 :]
+        if isinstance(error, TimeoutError) and position >= 0:
+            detail = f"no result within {job.seconds:g} s"
+            self._settle(job, current, Outcome("timeout", detail=detail, seconds=job.seconds))
+        else:
+            reason = f"{ending.how} ({error})" if isinstance(error, (TimeoutError, ValueError)) else ending.how
+            self._after_death(job, current, ending, reason)
         job.chunk = max(1, job.chunk // 2)
         self._give_back(job, rest)
+
+    def _after_death(self, job: Job, index: int, ending: Ending, reason: str) -> None:
+        cap = self._config.memory_mb
+        full = cap is not None and ending.peak > 0.75 * cap * 2**20
+        job.blame[index] += _KILL_BLAME if ending.killed and not full else _DEATH_BLAME
+        if job.blame[index] < _MOST_BLAME:
+            self._give_back(job, [index])
+            return
+        detail = f"workers died on it again and again, the last by {reason}, at {ending.peak / 2**20:.0f} MiB"
+        self._settle(job, index, Outcome("memory" if full else "crash", detail=detail))
 
     # --- the processes ---
 
@@ -348,11 +268,11 @@ class Engine:
                     return worker
                 except ServerLostError:
                     problem = "their server ends again and again"
-                    self._drop_server(wait=0.0)
-                except BlockingIOError as error:
+                    self._drop_server()
+                except OSError as error:
                     problem = str(error)
                 except WorkerError:
-                    self._drop_server(wait=0.0)
+                    self._drop_server()
                     raise
         raise WorkerError(f"no worker for {self._config.function!r} can be started: {problem} ({_STARTS} attempts).")
 
@@ -360,32 +280,21 @@ class Engine:
         if self._closing.is_set():
             raise WorkerError("the pool of workers was closed while it started.")
 
-    def _end(self, worker: Worker) -> tuple[str, int]:
-        """Kills a worker; how it ended, and its peak memory in bytes."""
+    def _end(self, worker: Worker) -> Ending:
+        """Kills a worker, dead or alive; how it ended."""
         with self._server_lock:
             try:
                 if worker.server is self._server:
                     return self._server.end(worker)
             except ServerLostError:
-                self._drop_server(wait=0.0)
+                self._drop_server()
             worker.channel.close()
-            return "the end of its server", 0
+            return Ending("the end of its server", killed=False, peak=0)
 
-    def _drop_server(self, wait: float) -> None:
+    def _drop_server(self) -> None:
         if self._server is not None:
             server, self._server = self._server, None
-            server.close(wait)
-
-
-def _encoded(task: tuple[Any, ...], max_bytes: int) -> tuple[bytes, str]:
-    """A task as bytes, or why it cannot be handed over."""
-    try:
-        payload = encode(tuple(task))
-    except (TypeError, RecursionError, MemoryError, ValueError) as error:
-        return b"", f"{type(error).__name__}: {error}"
-    if len(payload) > max_bytes:
-        return b"", f"ValueError: a task of {len(payload)} bytes; the most is {max_bytes} (max_bytes)"
-    return payload, ""
+            server.close()
 
 
 def _read(body: bytes) -> Outcome:
@@ -393,6 +302,6 @@ def _read(body: bytes) -> Outcome:
         status, value, detail, seconds = decode(body)
     except Exception as error:
         raise ValueError(f"its result cannot be read: {type(error).__name__}: {error}") from error
-    if status not in _STATUSES:
+    if status not in STATUSES:
         raise ValueError("its result is no outcome")
     return Outcome(status, value, detail, seconds)

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from riskpo.rewards.worker_wire import RETURNED, Channel, decode, encode
+from riskpo.rewards.worker_wire import LOADING, RETURNED, Channel, decode, encode
 
 _SLICE = 0.02  # seconds; a worker begins no further task of its chunk after these
 _SLACK = 256 << 20  # bytes of address space for saying that memory ran out
@@ -36,14 +36,17 @@ def main(control_fd: int) -> None:
     control = Channel(socket.socket(fileno=control_fd), largest=1 << 20)
     os.set_inheritable(control_fd, False)
     config = decode(control.receive())
+    del sys.argv[1:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the owner's business
     signal.signal(signal.SIGTERM, _leave)
     _die_with(config["owner"], signal.SIGTERM)  # a signal that leaves time to end the workers with all they started
+    os.environ[LOADING] = "1"
     try:
         function = _load(config)
     except BaseException:  # noqa: BLE001 (whatever a module raises at import is the owner's to hear)
         control.send(encode(("failed", traceback.format_exc())))
         return
+    del os.environ[LOADING]
     os.dup2(1, 2)  # messages of the start are over: standard error goes where standard output goes, to nowhere
     gc.collect()
     gc.freeze()  # a collection in a worker would copy the pages that it shares with the server
@@ -105,6 +108,7 @@ class _Server:
         self._workers: set[int] = set()
         if sys.platform == "linux":  # what a worker leaves behind becomes a child of this process, and is ended
             ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self._helpers = set(_children())  # what loading the function started, for all workers
 
     def run(self) -> None:
         try:
@@ -120,6 +124,8 @@ class _Server:
         finally:
             for pid in list(self._workers):
                 self._end(pid)
+            self._helpers.clear()
+            self._end_orphans()
 
     def _fork(self, fd: int) -> tuple[int, str]:
         """Forks a worker that talks over `fd`; its process id, or 0 and why there is none."""
@@ -161,7 +167,7 @@ class _Server:
         return status, usage.ru_maxrss * (1024 if sys.platform == "linux" else 1)
 
     def _end_orphans(self) -> None:
-        while orphans := [pid for pid in _children() if pid not in self._workers]:
+        while orphans := [pid for pid in _children() if pid not in self._workers and pid not in self._helpers]:
             for pid in orphans:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
@@ -187,6 +193,8 @@ def _children() -> list[int]:
 
 def _limit(memory_mb: int | None) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError):  # absent off Linux. A machine out of memory kills a worker, not the trainer
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     if memory_mb is None:
         return
     _, hard = resource.getrlimit(resource.RLIMIT_AS)

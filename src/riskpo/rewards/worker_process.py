@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from riskpo.errors import WorkerError
-from riskpo.rewards.worker_wire import Channel, decode, encode
+from riskpo.rewards.worker_wire import LOADING, Channel, decode, encode
 
 _KEPT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONHOME", "VIRTUAL_ENV", "CONDA_PREFIX")
 _SET = {
@@ -50,6 +50,21 @@ class ServerConfig:
     max_bytes: int
     start_seconds: float
     environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a worker ended.
+
+    Args:
+        how: in words.
+        killed: by SIGKILL: from outside, as a rule.
+        peak: of its resident memory, in bytes.
+    """
+
+    how: str
+    killed: bool
+    peak: int
 
 
 class ServerLostError(Exception):
@@ -85,20 +100,26 @@ class Server:
             raise WorkerError("worker processes need a POSIX system (Linux, or macOS): this one cannot fork.")
         if not sys.executable:
             raise WorkerError("worker processes need an interpreter to run, and sys.executable is empty.")
+        if LOADING in os.environ:
+            raise WorkerError(
+                f"a pool for {config.function!r} is used by a module that a worker is just loading: every worker would "
+                "start workers. Put the function into a module that does nothing when it is imported."
+            )
         self._config = config
-        self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (until `load`, or `close`)
         self.workers: dict[int, Worker] = {}
-        with _OPENING:
-            ours, theirs = socket.socketpair()
-            self._control = Channel(ours, largest=1 << 24)
-            try:
+        try:
+            self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (until `load`, or `close`)
+            with contextlib.ExitStack() as opened, _OPENING:
+                opened.enter_context(self._messages)
+                ours, theirs = socket.socketpair()
+                opened.enter_context(ours)
+                self._control = Channel(ours, largest=1 << 24)
                 with theirs:
                     self._process = _launch(theirs.fileno(), config, self._messages)
-            except OSError as error:
-                self._control.close()
-                self._messages.close()
-                raise WorkerError(f"no process can be started for {config.function!r}: {error}") from error
-            _SERVERS.add(self)
+                opened.pop_all()
+                _SERVERS.add(self)
+        except OSError as error:
+            raise WorkerError(f"no process can be started for {config.function!r}: {error}") from error
 
     def load(self) -> None:
         """Waits until the function is loaded.
@@ -126,8 +147,7 @@ class Server:
 
         Raises:
             ServerLostError: the server is gone.
-            BlockingIOError: the system has no process for it now.
-            WorkerError: it ended before its first task.
+            OSError: the system has no process or file for it now, or it ended before its first task.
         """
         with _OPENING:
             ours, theirs = socket.socketpair()
@@ -153,11 +173,11 @@ class Server:
         try:
             channel.receive(_ANSWER_SECONDS)
         except (OSError, EOFError, ValueError) as error:
-            raise WorkerError(f"a worker has ended before its first task: {self.end(worker)[0]}") from error
+            raise ChildProcessError(f"it ended before its first task by {self.end(worker).how}") from error
         return worker
 
-    def end(self, worker: Worker) -> tuple[str, int]:
-        """Kills a worker with its process group, dead or alive; how it ended, and its peak memory in bytes.
+    def end(self, worker: Worker) -> Ending:
+        """Kills a worker with its process group, dead or alive; how it ended.
 
         Raises:
             ServerLostError: the server is gone. The worker is too.
@@ -168,7 +188,10 @@ class Server:
         except OSError as error:
             raise ServerLostError from error
         status, peak = decode(self._answer())
-        return _ending(status), peak
+        if not os.WIFSIGNALED(status):
+            return Ending(f"exit code {os.WEXITSTATUS(status)}", killed=False, peak=peak)
+        number = os.WTERMSIG(status)
+        return Ending(f"signal {number} ({signal.strsignal(number)})", number == signal.SIGKILL, peak)
 
     def interrupt(self) -> None:
         """Ends whatever waits for the server or a worker, from any thread; then only `close` may be called."""
@@ -244,13 +267,6 @@ def _search_path() -> list[str]:
     except OSError:  # it has been removed
         here = ""
     return [path for path in (entry or here for entry in sys.path if isinstance(entry, str)) if path]
-
-
-def _ending(status: int) -> str:
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        return f"signal {number} ({signal.strsignal(number)})"
-    return f"exit code {os.WEXITSTATUS(status)}"
 
 
 def _kill_group(pid: int) -> None:

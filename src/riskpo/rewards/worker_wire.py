@@ -17,6 +17,7 @@ from typing import Any
 
 PLAIN = "None, bool, int, float, str, bytes, list, tuple, dict, set and frozenset"
 RETURNED = b"returned"  # a worker's answer instead of a result: the rest of its tasks comes back undone
+LOADING = "RISKPO_WORKER_LOADING"  # set in the environment of a server while it loads the function
 _HEADER = struct.Struct(">I")
 _READ = 1 << 16
 

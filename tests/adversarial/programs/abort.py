@@ -1,0 +1,6 @@
+# Aborts.
+# status: runtime_error
+# ruff: noqa
+import os
+
+os.abort()

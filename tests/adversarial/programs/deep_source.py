@@ -1,0 +1,4 @@
+# A million brackets for the compiler.
+# status: runtime_error memory
+# ruff: noqa
+compile("(" * 10**6, "x", "eval")
