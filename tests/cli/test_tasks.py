@@ -1,5 +1,6 @@
 """`riskpo tasks`: the table, a row, a survey, files; and errors that say what to do."""
 
+import argparse
 import json
 
 import pytest
@@ -122,3 +123,21 @@ def test_errors(flags, message, data, monkeypatch, capsys):
     monkeypatch.chdir(data)
     assert tasks(*flags) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_questions_of_an_evaluation(data):
+    """A data set in a folder: its names, its scorer, its images open; and built-in tasks as before."""
+    from PIL import Image
+
+    from riskpo.cli import eval as verb
+
+    Image.new("RGB", (30, 20), "red").save(data / "red.png")
+    picture = {"id": "p", "question": "Find x.", "answer": "3", "image": "red.png"}
+    write(data / "geometry3k_test.jsonl", [picture])
+    flags = {"dataset": None, "split": None, "limit": 0, "limit_seed": 0, "data_dir": str(data), "template": None}
+    maths, drawn = verb._sets(argparse.Namespace(tasks="aime24,geometry3k", **flags))
+    assert (maths.name, maths.judge.name, maths.questions[0].name) == ("aime24", "math:boxed", "aime24/b")
+    assert maths.describe()["source"]["file"] == "aime24.jsonl"
+    assert drawn.questions[0].images[0].size == (30, 20)
+    (made,) = verb._sets(argparse.Namespace(tasks="chain", **{**flags, "limit": 5}))
+    assert len(made.questions) == 5

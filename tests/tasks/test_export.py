@@ -222,3 +222,23 @@ def test_the_reward_of_a_task_on_its_rows(data):
     answers = [row["answer"] for row in rows]
     assert reward(completions=solutions, answer=answers) == [1.0] * 200
     assert reward(completions=[solutions[0] + "1"], answer=answers[:1]) == [0.0]
+
+
+@pytest.mark.slow
+def test_programs_in_the_form_that_their_template_asks_for(data):
+    """HumanEval's and MBPP's own solutions: continued as text, fenced in a conversation; and a wrong one of each."""
+    from riskpo.runs.rewards import load_reward
+
+    loaded = part("humaneval", "test", data)
+    for name, form in (("completion", "{}"), ("evalplus", "```python\n{}\n```")):
+        rows = rows_of(loaded, TEMPLATES[name])
+        reward = load_reward(loaded.task.scorer_for(TEMPLATES[name]))
+        columns = {column: [row[column] for row in rows] for column in ("question", "test", "entry_point")}
+        whole = [row["answer"] if name == "completion" else row["question"] + row["answer"] for row in rows]
+        assert reward(completions=[form.format(text) for text in whole], **columns) == [1.0] * 3
+        assert reward(completions=["    return None\n"] * 3, **columns) == [0.0] * 3
+    loaded = part("mbpp", "test", data)
+    rows = rows_of(loaded, own(loaded))
+    columns = {column: [row[column] for row in rows] for column in ("test_list", "test_imports")}
+    fenced = [f"```python\n{row['answer']}\n```" for row in rows]
+    assert load_reward("code")(completions=fenced, **columns) == [1.0] * 3
