@@ -1,13 +1,20 @@
 """Test code outside, the candidate inside: what passes, what the verdict is, what comes across."""
 
+import contextlib
 import subprocess
 import sys
 
 import pytest
 
+from riskpo.errors import SessionEnded
 from riskpo.rewards.asserts import instrumented
 from riskpo.rewards.code import CodeVerifier
+from riskpo.rewards.code_report import Budget
+from riskpo.rewards.codec import encode
 from riskpo.rewards.comparison import find_comparison
+from riskpo.rewards.functions import judge_functions
+from riskpo.rewards.sandbox import Limits
+from riskpo.rewards.testsets import read_tests
 from tests.rewards.jail import fenced, sandbox, verdict
 
 
@@ -259,3 +266,56 @@ def test_calls():
     backwards = "def order(xs, name):\n    return sorted(xs)[::-1]"
     assert verdict(backwards, {**row, "checker": "unordered"}).status == "correct"
     assert verdict(backwards, row).status == "wrong"
+
+
+# --- the machinery fails ---
+
+
+class Failing:
+    """A sandbox whose sessions answer with 1, and fail at some exchange; the first one loads the program."""
+
+    name = "failing"
+
+    def __init__(self, at, status="infra_error"):
+        self.left, self.status = at, status
+
+    @contextlib.contextmanager
+    def session(self, program, *, limits=None):
+        yield self
+
+    def exchange(self, line, seconds):
+        self.left -= 1
+        if self.left < 0:
+            raise SessionEnded(self.status, "no room")
+        return encode(["loaded"] if b"load" in line else ["value", 1, {}]).encode()
+
+
+SWALLOWING = "try:\n    f(2)\nexcept:\n    pass"
+
+
+@pytest.mark.parametrize("every_test", [False, True])
+@pytest.mark.parametrize(
+    "row",
+    [
+        mbpp("assert f(1) == 1", "assert f(1) == 1"),
+        mbpp("assert f(1) == 5", "assert f(1) == 5"),
+        mbpp("assert f(1) == 1", SWALLOWING),
+        check("assert candidate(1) == 1", "try:", "    candidate(1)", "except:", "    pass"),
+        {"tests": [{"input": "1", "output": "1", "fn_name": "f"}] * 2},
+    ],
+)
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_sandbox_that_fails_leaves_no_score(row, at, every_test):
+    budget = Budget(Limits(), 1.0, 5.0, every_test)
+    report = judge_functions(Failing(at), "", read_tests(row), budget)
+    if "5" in str(row) and at == 2 and not every_test:  # it had failed before
+        assert report.status == "wrong"
+    else:
+        assert (report.status, any(report.passed)) == ("infra_error", False)
+        assert "no room" in report.reason
+
+
+@pytest.mark.parametrize("status", ["exited", "runtime_error", "compile_error", "timeout", "memory", "output_limit"])
+def test_how_a_session_ends(status):
+    report = judge_functions(Failing(1, status), "", read_tests(ONE), Budget(Limits(), 1.0, 5.0, False))
+    assert report.status == {"exited": "wrong", "compile_error": "runtime_error"}.get(status, status)

@@ -60,6 +60,7 @@ class Candidate:
         self.calls = 0
         self.stops = 0
         self.raised: BaseException | None = None  # the last exception of its own
+        self.broken: Stopped | None = None  # the sandbox failed: whatever the tests say, nothing was judged
 
     def __enter__(self) -> Candidate:
         return self
@@ -161,7 +162,7 @@ class Candidate:
         self._open.close()
         stopped = Stopped(status, reason)
         if status == "infra_error":
-            self._final = stopped
+            self._final = self.broken = stopped
         return stopped
 
     def _raised(self, kind: object, parts: Sequence[Any]) -> BaseException:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import functools
 import pickle
 import random
-from collections.abc import Sequence
 from typing import Any
 
 from riskpo.errors import BadTestsError
@@ -68,9 +67,13 @@ def judge_functions(sandbox: Sandbox, program: str, tests: CallTests | CodeTests
     random.seed(0)  # test code that draws its arguments draws the same ones for everybody
     if isinstance(tests, CallTests):
         with Candidate(sandbox, [PRELUDE, program], [tests.function], budget) as candidate:
-            return _judge_calls(candidate, tests, budget)
-    with Candidate(sandbox, [tests.preamble, program], tests.functions, budget) as candidate:
-        return _Run(candidate, tests, budget).report()
+            report = _judge_calls(candidate, tests, budget)
+    else:
+        with Candidate(sandbox, [tests.preamble, program], tests.functions, budget) as candidate:
+            report = _Run(candidate, tests, budget).report()
+    if candidate.broken:
+        return Report(tuple(False for _ in report.passed), "infra_error", candidate.broken.reason)
+    return report
 
 
 def _judge_calls(candidate: Candidate, tests: CallTests, budget: Budget) -> Report:
@@ -87,9 +90,9 @@ def _judge_calls(candidate: Candidate, tests: CallTests, budget: Budget) -> Repo
             status, reason = _failure(error, candidate)
         if not passed[number]:
             failed = failed or (status, f"test {number}{reason}")
-            if not budget.every_test or status == "infra_error":
+            if not budget.every_test or candidate.broken:
                 break
-    return _report(passed, failed)
+    return Report(tuple(passed), *(failed or ("correct", "")))
 
 
 def _check_arguments(tests: CallTests) -> None:
@@ -99,12 +102,6 @@ def _check_arguments(tests: CallTests) -> None:
             encode(arguments)
         except CodecError as error:
             raise BadTestsError(f"the arguments of test {number} cannot be carried: {error}") from None
-
-
-def _report(passed: Sequence[bool], failed: tuple[Status, str] | None) -> Report:
-    if failed and failed[0] == "infra_error":
-        return Report(tuple(False for _ in passed), *failed)
-    return Report(tuple(passed), *(failed or ("correct", "")))
 
 
 def _failure(error: BaseException, candidate: Candidate) -> tuple[Status, str]:
@@ -137,10 +134,11 @@ class _Run:
         for unit in self.tests.units:
             good = self.unit(unit, namespace)
             passed.extend(good if self.tests.check and self.budget.every_test else [all(good)])
-            if self.failed and (not self.budget.every_test or self.failed[0] == "infra_error"):
+            if self.failed and (not self.budget.every_test or self.candidate.broken):
                 break
         count = max(len(passed), len(self.tests.units))
-        return _report(passed + [False] * (count - len(passed)), self.failed)
+        passed += [False] * (count - len(passed))
+        return Report(tuple(passed), *(self.failed or ("correct", "")))
 
     def namespace(self) -> dict[str, Any]:
         namespace: dict[str, Any] = {"__name__": "tests"}
@@ -194,7 +192,7 @@ class _Run:
         if not isinstance(error, (Stopped, Exception)):
             raise error
         self.fail(error, f" in {self.texts[number][:200]}")
-        if not self.budget.every_test or (self.failed and self.failed[0] == "infra_error"):
+        if not self.budget.every_test or self.candidate.broken:
             raise error
 
     def fail(self, error: BaseException, place: str) -> None:

@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import re
-import resource
 import select
 import signal
 import subprocess
@@ -23,7 +22,7 @@ from pathlib import Path
 from riskpo.errors import SandboxError
 from riskpo.rewards.descriptors import Descriptors
 from riskpo.rewards.interpreter import Interpreter
-from riskpo.rewards.prelude import FLAGS, NO_CORE, PRELUDE, memory_file, payload_file, rlimits
+from riskpo.rewards.prelude import FLAGS, PRELUDE, forbid_core_dumps, memory_file, payload_file, rlimits
 from riskpo.rewards.sandbox import Execution, Limits
 from riskpo.rewards.seccomp import build_filter
 from riskpo.rewards.supervise import START_SECONDS, Streams, Supervised
@@ -198,7 +197,7 @@ def _prepare(first: int, root: bool) -> None:
                 Path(f"/proc/{first}/{kind}_map").write_text(f"0 0 1\n{UID} {UID} 1\n")
             except OSError as error:
                 raise OSError(error.errno, f"root cannot map a second user: {error.strerror}") from error
-    resource.prlimit(first, resource.RLIMIT_CORE, NO_CORE)
+    forbid_core_dumps(first)
     # Its memory is limited in any case; this is for machines where even so little is too much.
     with contextlib.suppress(OSError):
         Path(f"/proc/{first}/oom_score_adj").write_text("1000")

@@ -48,15 +48,23 @@ def start():
     return code
 exec(start())
 """
-# Of one byte: no file, and no program of the machine's is started to receive one, as it would be for a limit of 0.
-NO_CORE = (1, 1)
 FLAGS = ("-I", "-S", "-B", "-X", "utf8")
+
+
+def forbid_core_dumps(pid: int) -> None:
+    """Limits the core dumps of a child to one byte: no file, and no program of the machine's is started to receive one.
+
+    A limit of 0 would start that program. But where the caller's own is 0 and hard, nobody but the kernel can raise it.
+    """
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    if hard != 0:
+        resource.prlimit(pid, resource.RLIMIT_CORE, (1, 1))
 
 
 def rlimits(limits: Limits, *, spare_processes: int | None) -> list[tuple[int, int]]:
     """Limits as pairs of `setrlimit`, hard and soft alike: what is low cannot be raised again.
 
-    All but that on core dumps, which is set from outside (see `NO_CORE`).
+    All but that on core dumps, which is set from outside (see `forbid_core_dumps`).
 
     Args:
         limits: the program's.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from typing import Any
 from riskpo.errors import SandboxError
 from riskpo.rewards.descriptors import Descriptors
 from riskpo.rewards.lines import LineSession
-from riskpo.rewards.prelude import FLAGS, NO_CORE, PRELUDE, payload_file, rlimits
+from riskpo.rewards.prelude import FLAGS, PRELUDE, forbid_core_dumps, payload_file, rlimits
 from riskpo.rewards.sandbox import DEFAULT_LIMITS, Execution, Limits, check_files
 from riskpo.rewards.supervise import START_SECONDS, Streams, Supervised
 
@@ -133,5 +132,5 @@ class UnsafeSubprocess:
                 start_new_session=True,
             )
             open_files.ends_with(process)
-            resource.prlimit(process.pid, resource.RLIMIT_CORE, NO_CORE)
+            forbid_core_dumps(process.pid)
             return Supervised(process, streams, progress, limits, group=True)
