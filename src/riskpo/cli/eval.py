@@ -48,6 +48,10 @@ def add_parser(verbs: Any, name: str) -> None:
     asked.add_argument("--dataset", metavar="FILE", help="questions of your own: columns prompt and answer")
     asked.add_argument("--reward", metavar="NAME", help="of --dataset: built-in, or package.module:function")
     asked.add_argument("--split", help="of the tasks (default: test)")
+    asked.add_argument(
+        "--data_dir", "--data-dir", metavar="DIR", help="folder with the tasks' data files; else the hub"
+    )
+    asked.add_argument("--template", metavar="NAME", help="prompt template of the tasks (default: each its own)")
     asked.add_argument("--limit", metavar="N", type=int, default=0, help="ask N questions a task, drawn at random")
     asked.add_argument("--limit_seed", "--limit-seed", metavar="N", type=int, default=0, help="of that draw")
     drawn = parser.add_argument_group("how completions are drawn")
@@ -164,13 +168,23 @@ def _sets(options: argparse.Namespace) -> list[Any]:
         rows = load_rows(options.dataset).to_list()
         judge = Judge(load_reward(options.reward), options.reward)
         return [question_set(Path(options.dataset).name.split(".")[0], rows, judge, **limits)]
+    from riskpo.tasks.asked import Asking, task_rows
+    from riskpo.tasks.base import DataTask
     from riskpo.tasks.registry import get_task
+    from riskpo.tasks.rows import with_open_image
 
-    sets = []
+    sets, asking = [], Asking(data_dir=options.data_dir, template=options.template)
     for name in options.tasks.split(","):
-        task, split = get_task(name), options.split or "test"
-        rows = task.rows(split, options.limit or 256, 0)
-        sets.append(question_set(name, rows, Judge(task.reward, name), about={"split": split}))
+        split = options.split or "test"
+        if isinstance(get_task(name), DataTask):
+            found = task_rows(name, split, 0, 0, asking)
+            rows = [with_open_image(row) for row in found.rows]
+            judge = Judge(load_reward(str(found.scorer)), str(found.scorer))
+            sets.append(question_set(name, rows, judge, about={"split": split, "source": found.record}, **limits))
+            continue
+        found = task_rows(name, split, options.limit or 256, 0, asking)
+        assert found.reward is not None
+        sets.append(question_set(name, found.rows, Judge(found.reward, name), about={"split": split}))
     return sets
 
 

@@ -39,12 +39,12 @@ def _choice() -> Callable[..., Any]:
     return VerifierReward(ChoiceVerifier())
 
 
-def _code(score: Score) -> Callable[[], Callable[..., Any]]:
+def _code(score: Score, bare: bool = False) -> Callable[[], Callable[..., Any]]:
     def make() -> Callable[..., Any]:
         from riskpo.rewards.adapters import VerifierReward
         from riskpo.rewards.code import CodeVerifier
 
-        return VerifierReward(CodeVerifier(score=score))
+        return VerifierReward(CodeVerifier(score=score, bare=bare))
 
     return make
 
@@ -65,6 +65,7 @@ REWARDS: dict[str, tuple[Callable[[], Callable[..., Any]], str]] = {
     "math:dapo": (_math("dapo"), "... of the last `Answer:` line"),
     "choice": (_choice, "a letter, an option's text, or a number: columns answer, options"),
     "code": (_code("all"), "a program that passes all its tests, in the sandbox"),
+    "code:bare": (_code("all", bare=True), "the same; a text without a fence is a program, or continues the prompt"),
     "code:fraction": (_code("fraction"), "the share of tests that it passes"),
     "code:dense": (_code("dense"), "the share, rare tests weighing more (VeRPO)"),
     "tag_format": (_tag_format, "<think>...</think>, then text; to be added to another"),

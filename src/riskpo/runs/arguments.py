@@ -28,13 +28,29 @@ RESUMABLE = {"max_steps", "num_train_epochs", "save_steps", "save_total_limit", 
 class RunArguments:
     """What is trained on what; everything else is RiskPOConfig's (training) or ModelConfig's (loading the model)."""
 
-    task: str | None = field(default=None, metadata={"help": "A built-in task: chain, chain-long, multiplication."})
-    task_prompts: int = field(default=0, metadata={"help": "Prompts drawn from the task; 0: as many as steps use."})
+    task: str | None = field(default=None, metadata={"help": "A task: gsm8k, chain, ...; `riskpo tasks` lists them."})
+    task_prompts: int = field(
+        default=0, metadata={"help": "Prompts drawn from the task; 0: as many as steps use, of a data set all."}
+    )
     task_seed: int = field(default=1, metadata={"help": "Seed of the task's training prompts."})
+    task_template: str | None = field(default=None, metadata={"help": "Prompt template; the task's own if unset."})
+    task_system_prompt: str | None = field(
+        default=None, metadata={"help": "System message instead of the template's; empty: none."}
+    )
+    task_clean: bool = field(
+        default=False, metadata={"help": "Leave out known wrong golds, conflicts and repeats of the task."}
+    )
+    task_decontaminate: bool = field(
+        default=False, metadata={"help": "The same, and leave out what the benchmarks ask."}
+    )
+    data_dir: str | None = field(
+        default=None, metadata={"help": "Folder with the task's data files; else RISKPO_DATA_DIR, else the hub."}
+    )
+    data_file: str | None = field(default=None, metadata={"help": "The task's training data: a file of a known shape."})
     dataset: str | None = field(default=None, metadata={"help": "Own data: JSONL or parquet file, or a hub id."})
     dataset_split: str = field(default="train", metadata={"help": "Split of a hub data set."})
     dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a hub data set."})
-    dataset_revision: str | None = field(default=None, metadata={"help": "Revision of a hub data set."})
+    dataset_revision: str | None = field(default=None, metadata={"help": "Revision of a hub data set or task."})
     reward: list[str] = field(
         default_factory=list,
         metadata={
@@ -48,7 +64,9 @@ class RunArguments:
         default=10, metadata={"help": "Steps between files of completions in the run's folder; 0: none."}
     )
     eval_prompts: int = field(default=0, metadata={"help": "Held-out prompts evaluated before and after; 0: none."})
-    eval_split: str = field(default="test", metadata={"help": "The task's split that is evaluated."})
+    eval_split: str = field(
+        default="test", metadata={"help": "Split of the task that is evaluated, or another task's name (aime24)."}
+    )
     eval_samples: int = field(default=64, metadata={"help": "Samples per held-out prompt."})
     eval_batch_size: int = field(default=64, metadata={"help": "Sequences per batch of the evaluation."})
     eval_at: list[int] = field(

@@ -13,7 +13,7 @@ from rich.console import Console
 from riskpo.atomic import read_json, write_json, write_text
 from riskpo.engines.dynamic_sampling import check_dynamic_sampling
 from riskpo.engines.train_data import check_for_training
-from riskpo.errors import ConfigError, DataError, ResumeError
+from riskpo.errors import ConfigError, ResumeError
 from riskpo.models.registry import resolve_model
 from riskpo.rewards.registry import REWARDS
 from riskpo.rewards.trial import try_reward
@@ -23,8 +23,10 @@ from riskpo.runs.environment import describe_environment, is_secret, record_resu
 from riskpo.runs.folder import check_free, discard, last_checkpoint, reserve
 from riskpo.runs.ranges import check_evaluation, check_ranges, check_saving
 from riskpo.runs.rewards import RunReward, run_reward
+from riskpo.runs.task_data import RECORD, TaskInputs, asking_of, task_inputs
+from riskpo.tasks.asked import check_asking
 from riskpo.tasks.files import is_local, load_rows
-from riskpo.tasks.registry import get_task
+from riskpo.tasks.registry import TASKS
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Inputs:
         reward: what is trained on, and what is evaluated.
         notes: lines to say before the run starts.
         checked, unchecked: what of data, reward and model was looked at, and what could not be, in words.
+        source: where a task's rows came from.
     """
 
     train: Any
@@ -45,6 +48,7 @@ class Inputs:
     notes: tuple[str, ...] = ()
     checked: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
+    source: dict[str, Any] | None = None
 
 
 def check(plan: Plan) -> Inputs:
@@ -61,14 +65,19 @@ def check(plan: Plan) -> Inputs:
     check_ranges(plan)
     check_saving(plan)
     check_evaluation(plan)
-    train, held_out, reward = _data(plan)
+    return _checked(plan, _data(plan))
+
+
+def _checked(plan: Plan, data: TaskInputs) -> Inputs:
+    train, held_out, reward = data.train, data.held_out, data.reward
     unloaded = "whether the model loads and fits"
     if train is None:
         return Inputs(train, held_out, reward, unchecked=("the hub data set", "the reward on it", unloaded))
-    notes = _check_train(plan, train, reward)
+    notes = (*data.notes, *_check_train(plan, train, reward))
     if not plan.training.check_rewards or not _try_reward(reward.train, train):
-        return Inputs(train, held_out, reward, notes, ("training set",), ("the reward", unloaded))
-    return Inputs(train, held_out, reward, notes, ("training set", "the reward on its first rows"), (unloaded,))
+        return Inputs(train, held_out, reward, notes, ("training set",), ("the reward", unloaded), data.record)
+    checked = ("training set", "the reward on its first rows")
+    return Inputs(train, held_out, reward, notes, checked, (unloaded,), data.record)
 
 
 def _check_train(plan: Plan, train: Any, reward: RunReward) -> tuple[str, ...]:
@@ -105,6 +114,8 @@ def execute(plan: Plan, inputs: Inputs, console: Console) -> int:
     from riskpo.runs.callbacks import Begun
 
     state = PartialState()
+    if inputs.train is None and plan.run.task is not None:
+        inputs = _checked(plan, task_inputs(plan, 0, hub=True, reward=inputs.reward))
     if not state.is_main_process:
         console.quiet = True
     folder = [plan.explicit_dir]
@@ -141,6 +152,8 @@ def _write_beginning(plan: Plan, inputs: Inputs, run_dir: Path) -> list[str]:
     """Writes what a run's folder says of its beginning. Returns lines to say."""
     write_text(run_dir / "config.yaml", yaml.safe_dump(kept_settings(plan, inputs), sort_keys=False))
     write_json(run_dir / "arguments.json", {**plan.training.to_dict(), **vars(plan.run)})
+    if inputs.source is not None:
+        write_json(run_dir / RECORD, inputs.source)
     environment, path = describe_environment(), run_dir / "environment.json"
     if plan.checkpoint is None or not path.is_file():
         write_json(path, environment)
@@ -271,28 +284,23 @@ def _evaluate(trainer: Any, inputs: Inputs, plan: Plan, path: Path, console: Con
     return values
 
 
-def _data(plan: Plan) -> tuple[Any, list[dict[str, Any]], RunReward]:
-    """Training set (None: a hub id, loaded later), held-out rows, reward."""
-    from datasets import Dataset
-
+def _data(plan: Plan) -> TaskInputs:
+    """Training set (None: on the hub, loaded later), held-out rows, reward."""
     run = plan.run
     if (run.task is None) == (run.dataset is None):
-        raise ConfigError("give either --task (built in) or --dataset (a JSONL or parquet file, or a hub id).")
+        raise ConfigError(
+            "give either --task (riskpo tasks lists them) or --dataset (a JSONL or parquet file, or a hub id)."
+        )
     if run.task is not None:
-        task = get_task(run.task)
-        count = run.task_prompts or _prompts_used(plan)
-        try:
-            rows = task.rows("train", count, run.task_seed)
-            held_out = task.rows(run.eval_split, run.eval_prompts, 0) if run.eval_prompts else []
-        except ValueError as error:
-            raise DataError(str(error)) from error
-        own = RunReward(task.reward, task.reward, ())
-        return Dataset.from_list(rows), held_out, run_reward(run.reward, plan.training) if run.reward else own
+        makes = run.task in TASKS or run.task.startswith("gym:")
+        count = run.task_prompts or (_prompts_used(plan) if makes else 0)
+        return task_inputs(plan, count, hub=False)
+    check_asking(None, asking_of(run))
     if not run.reward:
         raise ConfigError(f"own data needs a --reward: {', '.join(REWARDS)}, or package.module:function.")
     assert run.dataset is not None
     reward = run_reward(run.reward, plan.training)
-    return load_rows(run.dataset) if is_local(run.dataset) else None, [], reward
+    return TaskInputs(load_rows(run.dataset) if is_local(run.dataset) else None, [], reward)
 
 
 def _hub_data(plan: Plan) -> Any:
