@@ -266,9 +266,14 @@ class Supervised:
             self._poll.unregister(self._stdin)
 
 
+_START_SECONDS = 0.5
+
+
 def _failure(code: int, stderr: bytes | bytearray, seconds: float, limits: Limits) -> tuple[ExecutionStatus, str]:
     """A name for how a program failed. It can have arranged for any of these; all score alike, so nothing is gained."""
-    if code == 128 + signal.SIGXCPU or (code == 128 + signal.SIGKILL and seconds >= limits.cpu_seconds):
+    # The kernel counts the interpreter's own start as well, which `seconds` leaves out.
+    used = seconds + _START_SECONDS >= limits.cpu_seconds
+    if code == 128 + signal.SIGXCPU or (code == 128 + signal.SIGKILL and used):
         return "timeout", f"used its {limits.cpu_seconds:g} s of processor time."
     if code == 128 + signal.SIGKILL:
         return "memory", "killed, as the kernel does where memory runs out."
