@@ -24,10 +24,10 @@ from common import environment, write
 from math_verify import parse, verify
 
 from riskpo.rewards import math as verifier_module
-from riskpo.rewards.equality import words
+from riskpo.rewards.answers.equality import words
+from riskpo.rewards.answers.numbers import compare
+from riskpo.rewards.answers.structure import Leaf, read
 from riskpo.rewards.math import MathVerifier
-from riskpo.rewards.numbers import compare
-from riskpo.rewards.structure import Leaf, read
 
 REPETITIONS = 5
 Pairs = list[tuple[str, str]]  # gold, completion

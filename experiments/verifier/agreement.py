@@ -29,10 +29,10 @@ sys.path.append(str(Path(__file__).resolve().parent))
 from math_verify import parse, verify
 from sets import SETS, load, save
 
-from riskpo.rewards.equality import words
+from riskpo.rewards.answers.equality import words
+from riskpo.rewards.answers.numbers import read_number
+from riskpo.rewards.answers.structure import Bracket, Leaf, Several, read
 from riskpo.rewards.math import MathVerifier
-from riskpo.rewards.numbers import read_number
-from riskpo.rewards.structure import Bracket, Leaf, Several, read
 
 Rewriting = Callable[[str], str | None]
 

@@ -25,8 +25,8 @@ sys.path.append(str(Path(__file__).resolve().parent))
 
 from sets import RESULTS, SETS, load, save
 
+from riskpo.rewards.answers.numbers import read_number
 from riskpo.rewards.math import MathVerifier
-from riskpo.rewards.numbers import read_number
 
 MOST_PAIRS = 40_000
 LABELS = RESULTS / "labels.json"

@@ -25,8 +25,8 @@ import threading
 import time
 from pathlib import Path
 
-from riskpo.rewards.bubblewrap import Bubblewrap
 from riskpo.rewards.sandbox import Limits, Sandbox
+from riskpo.rewards.sandboxes.bubblewrap import Bubblewrap
 
 PROGRAMS = sorted(Path(__file__).with_name("programs").glob("*.py"))
 SECRET = "the-secret-of-the-house"

@@ -19,8 +19,8 @@ import pytest
 
 import riskpo
 from riskpo.errors import SandboxError
-from riskpo.rewards.bubblewrap import Bubblewrap
 from riskpo.rewards.sandbox import Limits, open_sandbox
+from riskpo.rewards.sandboxes.bubblewrap import Bubblewrap
 from tests.adversarial import battery
 
 ORDINARY = 65533  # a user without a name

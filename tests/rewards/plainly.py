@@ -15,7 +15,7 @@ def whole(row):
     """The reference program of a row of HumanEval or MBPP, and the name of its function."""
     if "entry_point" in row:
         return row["question"] + row["answer"], row["entry_point"]
-    from riskpo.rewards.testsets import read_tests
+    from riskpo.rewards.programs.testsets import read_tests
 
     return row["answer"], read_tests(row).functions[0]
 

@@ -6,13 +6,13 @@ import threading
 import pytest
 
 from riskpo.errors import ConfigError, SandboxError
-from riskpo.rewards.checkers import register
 from riskpo.rewards.code import CodeVerifier
-from riskpo.rewards.code_report import Budget
-from riskpo.rewards.dense import DifficultyWeights
-from riskpo.rewards.functions import judge_functions
+from riskpo.rewards.programs.checkers import register
+from riskpo.rewards.programs.dense import DifficultyWeights
+from riskpo.rewards.programs.functions import judge_functions
+from riskpo.rewards.programs.report import Budget
+from riskpo.rewards.programs.testsets import read_tests
 from riskpo.rewards.sandbox import Execution, Limits
-from riskpo.rewards.testsets import read_tests
 from riskpo.rewards.verdict import Verifier
 from tests.rewards.jail import fenced, needs_data, rows, sandbox, verdict
 from tests.rewards.solutions import SOLUTIONS

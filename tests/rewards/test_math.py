@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from riskpo.errors import ConfigError
 from riskpo.rewards import math as module
+from riskpo.rewards.answers.symbolic import judge
 from riskpo.rewards.math import MathVerifier
-from riskpo.rewards.symbolic import judge
 from riskpo.rewards.verdict import Verifier
 
 PATIENT = 20.0  # seconds: no test here waits for a hang but one
@@ -237,9 +237,9 @@ def test_golds_of_other_problems_are_wrong(data_rows, name):
 
 @pytest.mark.parametrize("name", ["math500.jsonl", "olympiadbench_en_text.jsonl"])
 def test_every_formula_is_equal_to_a_rewriting_and_not_to_one_more(data_rows, name):
-    from riskpo.rewards.equality import words
-    from riskpo.rewards.numbers import read_number
-    from riskpo.rewards.structure import Leaf, read
+    from riskpo.rewards.answers.equality import words
+    from riskpo.rewards.answers.numbers import read_number
+    from riskpo.rewards.answers.structure import Leaf, read
 
     tried = 0
     for row in data_rows(name):

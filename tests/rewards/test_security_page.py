@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from riskpo.rewards import bubblewrap, jail, seccomp, supervise
 from riskpo.rewards.sandbox import EXECUTION_STATUSES, NAMES, Limits
+from riskpo.rewards.sandboxes import bubblewrap, jail, seccomp, supervise
 
 PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
 

@@ -12,7 +12,7 @@ from riskpo.evaluation.compare import Comparison, compare
 from riskpo.evaluation.passk import count
 from riskpo.evaluation.records import Record
 from riskpo.evaluation.scores import average_score, majority_scores, pass_scores
-from riskpo.rewards.numbers import read_number
+from riskpo.rewards.answers.numbers import read_number
 
 
 def default_ks(samples: int) -> list[int]:

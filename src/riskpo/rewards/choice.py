@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from riskpo.rewards.answers.numbers import read_number
 from riskpo.rewards.extract import after_reasoning, convention_named
 from riskpo.rewards.math import MathVerifier
-from riskpo.rewards.numbers import read_number
 from riskpo.rewards.verdict import Verdict
 
 Row = Mapping[str, Any]

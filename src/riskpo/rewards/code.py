@@ -20,15 +20,15 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from riskpo.errors import BadTestsError, ConfigError, WorkerError, unknown_name
-from riskpo.rewards.checkers import find_checker
-from riskpo.rewards.code_report import Budget, Report
-from riskpo.rewards.comparison import find_comparison
-from riskpo.rewards.dense import DifficultyWeights, fractions
-from riskpo.rewards.fences import program_of
-from riskpo.rewards.functions import packed
+from riskpo.rewards.programs.checkers import find_checker
+from riskpo.rewards.programs.comparison import find_comparison
+from riskpo.rewards.programs.dense import DifficultyWeights, fractions
+from riskpo.rewards.programs.fences import program_of
+from riskpo.rewards.programs.functions import packed
+from riskpo.rewards.programs.report import Budget, Report
+from riskpo.rewards.programs.stdio import judge_stdio
+from riskpo.rewards.programs.testsets import COLUMNS, CallTests, CodeTests, StdioTests, Tests, read_tests
 from riskpo.rewards.sandbox import Limits, Sandbox, open_sandbox
-from riskpo.rewards.stdio import judge_stdio
-from riskpo.rewards.testsets import COLUMNS, CallTests, CodeTests, StdioTests, Tests, read_tests
 from riskpo.rewards.verdict import UNSCORED, Status, Verdict
 from riskpo.rewards.worker import Outcome, WorkerPool
 
@@ -204,7 +204,7 @@ class CodeVerifier:
         with self._lock:
             if self._pool is None:
                 self._pool = WorkerPool(
-                    "riskpo.rewards.functions:judge",
+                    "riskpo.rewards.programs.functions:judge",
                     workers=self.workers,
                     seconds=self.budget.total_seconds + _SLACK_SECONDS,
                     # A sandbox inherits the worker's limit.

@@ -5,9 +5,9 @@ r"""The verifier for mathematics: the answer of each completion against its gold
     verifier.verify([r"so \boxed{\frac12}"], [{"answer": "0.5"}])      # [Verdict(score=1.0, status="correct", ...)]
 
 Three steps. The answer is found by a named convention (`riskpo.rewards.extract`). Plain numbers are compared exactly
-and at once (`riskpo.rewards.numbers`). Everything else goes to worker processes that can be killed
-(`riskpo.rewards.symbolic` in a `riskpo.rewards.worker.WorkerPool`): no formula is parsed in this process. Each gold
-answer is parsed on its own before anything is compared with it, so that a hang afterwards is the completion's doing.
+and at once (`riskpo.rewards.answers.numbers`). Everything else goes to worker processes that can be killed
+(`riskpo.rewards.answers.symbolic` in a `riskpo.rewards.worker.WorkerPool`): no formula is parsed in this process. Each
+gold answer is parsed on its own before anything is compared with it, so that a hang afterwards is the completion's doing.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from fractions import Fraction
 from typing import Any
 
 from riskpo.errors import ConfigError, RiskPOError
+from riskpo.rewards.answers.numbers import compare
 from riskpo.rewards.extract import THINK, after_reasoning, convention_named, last_box
-from riskpo.rewards.numbers import compare
 from riskpo.rewards.verdict import Status, Verdict
 from riskpo.rewards.worker import Outcome, WorkerPool
 
-_TASK = "riskpo.rewards.symbolic:judge"
-_WARM = "riskpo.rewards.symbolic:warm"
+_TASK = "riskpo.rewards.answers.symbolic:judge"
+_WARM = "riskpo.rewards.answers.symbolic:warm"
 _MOST_GOLDS = 200_000  # checked golds that are remembered in a process
 
 

@@ -200,15 +200,15 @@ def _made(name: str, options: dict[str, Any]) -> Sandbox:
             "SandboxFusion server instead."
         )
     if name == "bubblewrap":
-        from riskpo.rewards.bubblewrap import Bubblewrap
+        from riskpo.rewards.sandboxes.bubblewrap import Bubblewrap
 
         return Bubblewrap(**options)
     if name == "unsafe-subprocess":
-        from riskpo.rewards.unsafe import UnsafeSubprocess
+        from riskpo.rewards.sandboxes.unsafe import UnsafeSubprocess
 
         return UnsafeSubprocess(**options)
     if name.startswith(("http://", "https://")):
-        from riskpo.rewards.fusion import SandboxFusion
+        from riskpo.rewards.sandboxes.fusion import SandboxFusion
 
         return SandboxFusion(name, **options)
     raise ConfigError(f"{unknown_name('sandbox', name, NAMES)} Or the http(s):// address of a SandboxFusion server.")

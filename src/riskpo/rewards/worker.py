@@ -20,9 +20,9 @@ from types import TracebackType
 from typing import Any
 
 from riskpo.errors import ConfigError
-from riskpo.rewards.worker_engine import Engine
-from riskpo.rewards.worker_job import Job, Outcome
-from riskpo.rewards.worker_process import ServerConfig
+from riskpo.rewards.workers.engine import Engine
+from riskpo.rewards.workers.job import Job, Outcome
+from riskpo.rewards.workers.process import ServerConfig
 
 __all__ = ["Outcome", "WorkerPool"]
 
@@ -43,7 +43,7 @@ class WorkerPool:
     its process group with it, and whatever else it started.
 
     Args:
-        function: what to run on each task, e.g. `riskpo.rewards.symbolic:compare`.
+        function: what to run on each task, e.g. `riskpo.rewards.answers.symbolic:compare`.
         workers: processes at work at once.
         seconds: wall-clock time for each task.
         memory_mb: address space of a worker in MiB, what it has loaded included; None = no cap.

@@ -37,7 +37,7 @@ def same_gold(one: str | None, other: str | None) -> bool:
         return one is other
     if squeezed(one) == squeezed(other):
         return True
-    from riskpo.rewards.numbers import read_number
+    from riskpo.rewards.answers.numbers import read_number
 
     left, right = read_number(one), read_number(other)
     return left is not None and left == right

@@ -1,0 +1,1 @@
+"""Mathematical answers: read, compared exactly where they are numbers, symbolically where they are not."""

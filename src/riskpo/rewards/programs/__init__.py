@@ -1,0 +1,1 @@
+"""Programs in completions, and the tests that they are judged by."""

@@ -1,0 +1,1 @@
+"""Where programs run: bubblewrap, a server, or unprotected."""
