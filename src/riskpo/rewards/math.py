@@ -7,7 +7,8 @@ r"""The verifier for mathematics: the answer of each completion against its gold
 Three steps. The answer is found by a named convention (`riskpo.rewards.extract`). Plain numbers are compared exactly
 and at once (`riskpo.rewards.answers.numbers`). Everything else goes to worker processes that can be killed
 (`riskpo.rewards.answers.symbolic` in a `riskpo.rewards.worker.WorkerPool`): no formula is parsed in this process. Each
-gold answer is parsed on its own before anything is compared with it, so that a hang afterwards is the completion's doing.
+gold answer is parsed on its own before anything is compared with it, so that a hang afterwards is the completion's
+doing.
 """
 
 from __future__ import annotations
