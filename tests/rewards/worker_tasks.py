@@ -118,6 +118,19 @@ def _start_children(path):
     _spin()
 
 
+def _leave_orphans(count):
+    """Processes that end after their parent has: they fall to whoever takes in orphans. The worker lives on."""
+    for _ in range(count):
+        child = os.fork()
+        if child == 0:
+            if os.fork():
+                os._exit(0)
+            time.sleep(0.1)
+            os._exit(0)
+        os.waitpid(child, 0)
+    return os.getppid()
+
+
 def _kill_parent():
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(600)
@@ -151,6 +164,7 @@ _ACTS = {
     "long": lambda size: "x" * size,
     "die unless third": _die_unless_third,
     "children": _start_children,
+    "orphans": _leave_orphans,
     "kill parent": _kill_parent,
     "pid": os.getpid,
     "environment": lambda: dict(os.environ),

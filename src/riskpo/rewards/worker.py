@@ -94,7 +94,8 @@ class WorkerPool:
     ) -> list[Outcome]:
         """One outcome for each task, in their order, whatever becomes of the workers.
 
-        A task that ends its worker is tried again in fresh ones, three times at most. Callers in different threads take
+        A task that ends its worker is tried again in fresh ones, three times at most, and oftener where SIGKILL ended
+        them, which mostly comes from outside; so a task may run more than once. Callers in different threads take
         turns. Where every task hangs, this takes about tasks / workers x seconds.
 
         Args:

@@ -16,10 +16,12 @@ from collections.abc import Sequence
 
 from riskpo.errors import WorkerError
 from riskpo.rewards.worker_job import MOST_TASKS, STATUSES, Job, Outcome
-from riskpo.rewards.worker_process import Server, ServerConfig, ServerLostError, Worker
+from riskpo.rewards.worker_process import Ending, Server, ServerConfig, ServerLostError, Worker
 from riskpo.rewards.worker_wire import RETURNED, decode
 
-_DEATHS = 4  # workers that may die on a task: the first and three that try again
+# A task is given up after four deaths: the first and three that try again. SIGKILL mostly comes from outside, and may
+# come often where memory is short: three of them weigh as much as one other death.
+_DEATH_BLAME, _KILL_BLAME, _MOST_BLAME = 3, 1, 12
 _STARTS = 5  # times that a server, or a fork, is tried in a row
 _SEND_SECONDS = 30.0  # for a worker to take a chunk; it is idle and does nothing but read
 
@@ -226,25 +228,25 @@ class Engine:
 
     def _after_failure(self, worker: Worker, job: Job, chunk: list[int], position: int, error: Exception) -> None:
         """A worker that gave no result, or no readable one, is ended, and its tasks are settled or go back."""
-        ending, peak = self._end(worker)
+        ending = self._end(worker)
         current, rest = chunk[max(position, 0)], chunk[max(position, 0) + 1 :]
         if isinstance(error, TimeoutError) and position >= 0:
             detail = f"no result within {job.seconds:g} s"
             self._settle(job, current, Outcome("timeout", detail=detail, seconds=job.seconds))
         else:
-            reason = f"{ending} ({error})" if isinstance(error, (TimeoutError, ValueError)) else ending
-            self._after_death(job, current, reason, peak)
+            reason = f"{ending.how} ({error})" if isinstance(error, (TimeoutError, ValueError)) else ending.how
+            self._after_death(job, current, ending, reason)
         job.chunk = max(1, job.chunk // 2)
         self._give_back(job, rest)
 
-    def _after_death(self, job: Job, index: int, reason: str, peak: int) -> None:
-        job.deaths[index] += 1
-        if job.deaths[index] < _DEATHS:
+    def _after_death(self, job: Job, index: int, ending: Ending, reason: str) -> None:
+        cap = self._config.memory_mb
+        full = cap is not None and ending.peak > 0.75 * cap * 2**20
+        job.blame[index] += _KILL_BLAME if ending.killed and not full else _DEATH_BLAME
+        if job.blame[index] < _MOST_BLAME:
             self._give_back(job, [index])
             return
-        cap = self._config.memory_mb
-        full = cap is not None and peak > 0.75 * cap * 2**20
-        detail = f"{_DEATHS} workers died on this task, the last by {reason}, at {peak / 2**20:.0f} MiB"
+        detail = f"workers died on it again and again, the last by {reason}, at {ending.peak / 2**20:.0f} MiB"
         self._settle(job, index, Outcome("memory" if full else "crash", detail=detail))
 
     # --- the processes ---
@@ -278,8 +280,8 @@ class Engine:
         if self._closing.is_set():
             raise WorkerError("the pool of workers was closed while it started.")
 
-    def _end(self, worker: Worker) -> tuple[str, int]:
-        """Kills a worker; how it ended, and its peak memory in bytes."""
+    def _end(self, worker: Worker) -> Ending:
+        """Kills a worker, dead or alive; how it ended."""
         with self._server_lock:
             try:
                 if worker.server is self._server:
@@ -287,7 +289,7 @@ class Engine:
             except ServerLostError:
                 self._drop_server()
             worker.channel.close()
-            return "the end of its server", 0
+            return Ending("the end of its server", killed=False, peak=0)
 
     def _drop_server(self) -> None:
         if self._server is not None:

@@ -60,7 +60,7 @@ class Job:
         if not tasks:
             self.finished.set()
         self.error: str | None = None
-        self.deaths: Counter[int] = Counter()
+        self.blame: Counter[int] = Counter()  # for the deaths of workers
         self.serving: set[Channel] = set()  # of the workers that are at it now
         self.starved: set[int] = set()  # ran out of memory in a worker that was not fresh: one that is decides
         self.chunk = 4  # tasks that a worker is given at once

@@ -26,6 +26,7 @@ from typing import Any
 from riskpo.rewards.worker_wire import LOADING, RETURNED, Channel, decode, encode
 
 _SLICE = 0.02  # seconds; a worker begins no further task of its chunk after these
+_REAP_SECONDS = 1.0  # an idle server looks this often for dead processes that a worker at work has left
 _SLACK = 256 << 20  # bytes of address space for saying that memory ran out
 _DETAIL = 2000  # characters of an exception's message
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
@@ -113,7 +114,11 @@ class _Server:
     def run(self) -> None:
         try:
             while True:
-                request, fd = self._control.receive_fd()
+                try:
+                    request, fd = self._control.receive_fd(_REAP_SECONDS)
+                except TimeoutError:
+                    self._reap_orphans()
+                    continue
                 pid = int(request)
                 if fd is None:
                     self._control.send(encode(self._end(pid)))
@@ -167,25 +172,46 @@ class _Server:
         return status, usage.ru_maxrss * (1024 if sys.platform == "linux" else 1)
 
     def _end_orphans(self) -> None:
-        while orphans := [pid for pid in _children() if pid not in self._workers and pid not in self._helpers]:
+        while orphans := self._orphans():
             for pid in orphans:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
 
+    def _reap_orphans(self) -> None:
+        """Of the dead ones only: a living one may belong to a worker that is at work."""
+        for pid in self._orphans():
+            os.waitpid(pid, os.WNOHANG)
+
+    def _orphans(self) -> list[int]:
+        return [pid for pid in _children() if pid not in self._workers and pid not in self._helpers]
+
 
 def _children() -> list[int]:
     """The process ids of this process's children, dead ones included; on Linux only."""
-    found = []
-    me = str(os.getpid()).encode()
-    for entry in os.listdir("/proc") if sys.platform == "linux" else ():
-        if entry.isdigit():
-            try:
-                stat = Path("/proc", entry, "stat").read_bytes()
-            except OSError:
-                continue  # ended meanwhile
-            if stat.rpartition(b")")[2].split()[1] == me:  # the name of a program may hold blanks and brackets
-                found.append(int(entry))
-    return found
+    if sys.platform != "linux":
+        return []
+    me = os.getpid()
+    try:
+        return [int(pid) for pid in _content(f"/proc/{me}/task/{me}/children").split()]
+    except OSError:  # a kernel without the list: every process is asked for its parent
+        return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _parent(pid) == me]
+
+
+def _parent(pid: str) -> int:
+    try:
+        stat = _content(f"/proc/{pid}/stat")
+    except OSError:  # ended meanwhile
+        return 0
+    return int(stat[stat.rindex(b")") :].split(None, 3)[2])  # the name of a program may hold blanks and brackets
+
+
+def _content(path: str) -> bytes:
+    """A file of /proc, read the shortest way: there may be thousands."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 1 << 16)
+    finally:
+        os.close(fd)
 
 
 # --- a worker ---

@@ -52,6 +52,21 @@ class ServerConfig:
     environment: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a worker ended.
+
+    Args:
+        how: in words.
+        killed: by SIGKILL: from outside, as a rule.
+        peak: of its resident memory, in bytes.
+    """
+
+    how: str
+    killed: bool
+    peak: int
+
+
 class ServerLostError(Exception):
     """The server is gone, and with it every worker that it forked."""
 
@@ -158,11 +173,11 @@ class Server:
         try:
             channel.receive(_ANSWER_SECONDS)
         except (OSError, EOFError, ValueError) as error:
-            raise ChildProcessError(f"it ended before its first task by {self.end(worker)[0]}") from error
+            raise ChildProcessError(f"it ended before its first task by {self.end(worker).how}") from error
         return worker
 
-    def end(self, worker: Worker) -> tuple[str, int]:
-        """Kills a worker with its process group, dead or alive; how it ended, and its peak memory in bytes.
+    def end(self, worker: Worker) -> Ending:
+        """Kills a worker with its process group, dead or alive; how it ended.
 
         Raises:
             ServerLostError: the server is gone. The worker is too.
@@ -173,7 +188,10 @@ class Server:
         except OSError as error:
             raise ServerLostError from error
         status, peak = decode(self._answer())
-        return _ending(status), peak
+        if not os.WIFSIGNALED(status):
+            return Ending(f"exit code {os.WEXITSTATUS(status)}", killed=False, peak=peak)
+        number = os.WTERMSIG(status)
+        return Ending(f"signal {number} ({signal.strsignal(number)})", number == signal.SIGKILL, peak)
 
     def interrupt(self) -> None:
         """Ends whatever waits for the server or a worker, from any thread; then only `close` may be called."""
@@ -249,13 +267,6 @@ def _search_path() -> list[str]:
     except OSError:  # it has been removed
         here = ""
     return [path for path in (entry or here for entry in sys.path if isinstance(entry, str)) if path]
-
-
-def _ending(status: int) -> str:
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        return f"signal {number} ({signal.strsignal(number)})"
-    return f"exit code {os.WEXITSTATUS(status)}"
 
 
 def _kill_group(pid: int) -> None:

@@ -112,9 +112,9 @@ class Channel:
                 raise EOFError("the other side has closed the connection")
             self._buffer += data
 
-    def receive_fd(self) -> tuple[bytes, int | None]:
-        """The next frame, which must be small, and the file descriptor that came with it, if any."""
-        self._sock.settimeout(None)
+    def receive_fd(self, seconds: float | None = None) -> tuple[bytes, int | None]:
+        """The next frame, a small one, and the file descriptor that came with it, if any; raises as `receive`."""
+        self._sock.settimeout(seconds)
         data, fds, _, _ = socket.recv_fds(self._sock, _READ, 1)
         if not data:
             raise EOFError("the other side has closed the connection")
