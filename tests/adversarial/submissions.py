@@ -101,6 +101,5 @@ def verdicts(found, score="all"):
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(
-        json.dumps([[one.score, one.status, one.reason] for one in verdicts(list(submissions()))])
-    )
+    results = [[one.score, one.status, one.reason] for one in verdicts(list(submissions()))]
+    Path(sys.argv[1]).write_text(json.dumps(results))
