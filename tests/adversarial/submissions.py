@@ -70,9 +70,15 @@ PROBLEMS = {
 }
 
 
-def submissions():
-    """Of each: its file's name, the problem, the completion, and the statuses that are right."""
+def submissions(slow=False):
+    """Of each: its file's name, the problem, the completion, and the statuses that are right.
+
+    Args:
+        slow: with the one whose worker has to be killed, which takes 20 seconds.
+    """
     for path in sorted(FOLDER.iterdir()):
+        if path.name == "returns_colliding_set.txt" and not slow:
+            continue
         first, _, body = path.read_text(encoding="utf-8").partition("\n")
         problems, _, statuses = first.strip("#<!-> ").partition(": ")
         for problem in problems.split(", "):
@@ -83,11 +89,10 @@ def submissions():
             yield path.name, problem, completion, statuses.split(", ")
 
 
-def verdicts(score="all"):
-    """The verdicts on all submissions, in their order."""
+def verdicts(found, score="all"):
+    """The verdicts on submissions, in their order."""
     from riskpo.rewards.code import CodeVerifier
 
-    found = list(submissions())
     verifier = CodeVerifier(score=score, test_seconds=2.0, total_seconds=2.0 if score == "fraction" else 6.0)
     try:
         return verifier.verify([one[2] for one in found], [PROBLEMS[one[1]] for one in found])
@@ -96,4 +101,5 @@ def verdicts(score="all"):
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(json.dumps([[one.score, one.status, one.reason] for one in verdicts()]))
+    results = [[one.score, one.status, one.reason] for one in verdicts(list(submissions()))]
+    Path(sys.argv[1]).write_text(json.dumps(results))

@@ -34,8 +34,8 @@ def test_honest_programs_pass(problem):
 @pytest.mark.slow
 def test_as_the_caller():
     sandbox()
-    wrong = []
-    for (name, problem, _, statuses), one in zip(SUBMISSIONS, submissions.verdicts(), strict=True):
+    wrong, found = [], list(submissions.submissions(slow=True))
+    for (name, problem, _, statuses), one in zip(found, submissions.verdicts(found), strict=True):
         if one.score != 0.0 or one.status not in statuses:
             wrong.append(f"{name} for {problem}: {one}, not {statuses}")
     assert wrong == []
@@ -45,7 +45,7 @@ def test_as_the_caller():
 def test_by_fractions_none_has_full_marks():
     """Some of the tests a dishonest program may pass rightly: a function that returns 0 is right where 0 is."""
     sandbox()
-    for (name, problem, _, _), one in zip(SUBMISSIONS, submissions.verdicts("fraction"), strict=True):
+    for (name, problem, _, _), one in zip(SUBMISSIONS, submissions.verdicts(SUBMISSIONS, "fraction"), strict=True):
         assert one.score is not None, (name, problem, one)
         assert one.score < 1.0, (name, problem, one)
 
