@@ -131,7 +131,11 @@ def measure() -> dict[str, Any]:
     sandbox = open_sandbox("bubblewrap")
     options: dict[str, Any] = {"test_seconds": SECONDS, "total_seconds": 5 * SECONDS, "workers": WORKERS}
     verifier = CodeVerifier(sandbox, **options)
-    found: dict[str, Any] = {"environment": environment(SEED), "sandbox": sandbox.describe(), "options": options}
+    found: dict[str, Any] = {
+        "environment": environment(SEED),
+        "sandbox": sandbox.describe().replace(sys.prefix, "..."),
+        "options": options,
+    }
     for name in ("humaneval", "mbpp_sanitized"):
         found[name] = {"references": references(verifier, name), "mutants": mutated(verifier, name)}
     found["code_stdio_sample"] = sample(CodeVerifier(sandbox, **{**options, "total_seconds": 60.0}, score="fraction"))

@@ -76,6 +76,9 @@ def _rewards(options: argparse.Namespace) -> int:
     judge = Judge(load_reward(options.reward), options.reward)
     rows = _rows(options, judge.reward)
     console = Console()
+    sandbox = getattr(getattr(judge.reward, "verifier", None), "sandbox", None)
+    if sandbox is not None:  # it was tried out when the reward was made
+        console.print(f"sandbox: {sandbox.describe()}", highlight=False, markup=False, soft_wrap=True)
     with console.status("") as status:
 
         def says(what: str) -> Callable[[str], None]:
