@@ -109,6 +109,7 @@ def test_own_questions(chain_model, tmp_path, capsys):
         (["--tasks", "chain", "--samples", "4", "--temperature", "0"], "at temperature 0 all 4 samples"),
         (["--tasks", "chain", "--chat_template_kwargs", "{"], "is not JSON"),
         (["--tasks", "chain", "--chat_template_kwargs", "[]"], "takes a JSON object"),
+        (["--tasks", "chain", "--limit", "-5"], "--limit must be at least 0"),
         (["--tasks", "chain", "--smaples", "4"], "Did you mean '--samples'"),
     ],
 )

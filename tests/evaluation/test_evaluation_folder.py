@@ -64,7 +64,7 @@ def test_fingerprint(tmp_path):
     first = fingerprint(tmp_path)
     (tmp_path / "training_args.bin.log").write_text("changed")
     assert fingerprint(tmp_path) == first
-    weights.write_bytes(b"a" * 4_999_999 + b"b")
+    weights.write_bytes(b"a" * 2_500_000 + b"b" + b"a" * 2_499_999)  # one byte in the midst of it
     second = fingerprint(tmp_path)
     (tmp_path / "config.json").write_text('{"a": 1}')
     assert len({first, second, fingerprint(tmp_path)}) == 3

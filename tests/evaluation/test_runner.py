@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from riskpo.errors import DataError, ResumeError
+from riskpo.errors import DataError, ResumeError, RewardError
 from riskpo.evaluation.backends import Completion, Sampling
 from riskpo.evaluation.batches import plan_batches
 from riskpo.evaluation.records import RecordFile
@@ -155,6 +155,23 @@ def test_questions_need_names_of_their_own(tmp_path):
         run(tmp_path / "a.jsonl", questions=[QUESTIONS[0], QUESTIONS[0]])
     with pytest.raises(DataError, match="0 questions"):
         run(tmp_path / "a.jsonl", questions=[])
+
+
+@pytest.mark.parametrize("score", [2.0, -0.5, float("nan")])
+def test_scores_out_of_range_stop_before_they_are_recorded(tmp_path, score):
+    path = tmp_path / "a.jsonl"
+    with pytest.raises(RewardError, match=r"sample 0 of question q6: an evaluation takes scores in \[0, 1\]"):
+        evaluate_task(
+            Seeded(),
+            QUESTIONS,
+            Judge(lambda completions, **_: [score] * len(completions), "r"),
+            Sampling(),
+            samples=3,
+            batch_size=4,
+            seed=5,
+            path=path,
+        )
+    assert not path.exists()
 
 
 def test_progress(tmp_path):

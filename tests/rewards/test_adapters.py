@@ -82,6 +82,12 @@ def test_a_missing_column_is_named():
         VerifierReward(Twice())(completions=["1"], question=["?"], trainer_state=None)
 
 
+@pytest.mark.parametrize("answer", ["1", ["1"], []])
+def test_a_column_of_another_length_is_named(answer):
+    with pytest.raises(ValueError, match=r"a list of 2 values, .* not so: \['answer'\]"):
+        VerifierReward(Twice())(completions=["2", "2"], answer=answer)
+
+
 def test_machinery_that_is_down_stops_the_training():
     reward = VerifierReward(Twice(), max_infra_errors=3, window=10)
     assert reward(completions=["down"] * 3, answer=["1"] * 3) == [None] * 3
@@ -139,6 +145,7 @@ def test_compute_score():
     score = pickle.loads(pickle.dumps(ComputeScore(Twice())))
     right = score(data_source="x", solution_str="3", ground_truth="1", extra_info={"tolerance": 1}, more=0)
     assert right == {"score": 1.0, "scored": True, "verdict": "correct", "verdict_answer": "3", "verdict_reason": ""}
+    assert ComputeScore(Twice(), "tolerance")("x", "3", 1, {"answer": "1"})["score"] == 1.0
     unjudged = score("x", "down", "1")
     assert math.isnan(unjudged["score"])
     assert unjudged["scored"] is False

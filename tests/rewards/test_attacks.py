@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from riskpo.errors import RewardError
-from riskpo.rewards import battery
+from riskpo.rewards import judge
 from riskpo.rewards.adapters import VerifierReward
 from riskpo.rewards.attacks import ANSWER_ATTACKS, CODE_ATTACKS, Target, canary, function_name
 from riskpo.rewards.battery import run_attacks
@@ -37,7 +37,7 @@ def reward_of(rule):
 
 
 def slipped(reward, **options):
-    results = run_attacks(Judge(reward, "r"), ROWS, "boxed", Random(0), sample=4, **options)
+    results = run_attacks(Judge(reward, "r", apart=True), ROWS, "boxed", Random(0), sample=4, **options)
     return {result.attack.name: result for result in results if result.slipped}
 
 
@@ -98,7 +98,7 @@ def test_what_is_evaluated_leaves_its_mark():
 
 
 def test_a_reward_that_raises_or_dies_or_hangs(monkeypatch):
-    monkeypatch.setattr(battery, "LIMIT_SECONDS", 2.0)
+    monkeypatch.setattr(judge, "LIMIT_SECONDS", 2.0)
 
     def fragile(completions, answer, **_):
         for text in completions:
@@ -114,8 +114,8 @@ def test_a_reward_that_raises_or_dies_or_hangs(monkeypatch):
 
     found = slipped(fragile)
     assert set(found) == {"factorial", "power tower", "brackets"}
-    assert found["factorial"].error == "RecursionError: too deep"
-    assert "within 2 s" in found["power tower"].error
+    assert "raised RecursionError: too deep" in found["factorial"].error
+    assert "within 2.4 s" in found["power tower"].error
     assert "status 3" in found["brackets"].error
 
 

@@ -73,7 +73,7 @@ def _rewards(options: argparse.Namespace) -> int:
     from riskpo.rewards.judge import Judge
     from riskpo.runs.rewards import load_reward
 
-    judge = Judge(load_reward(options.reward), options.reward)
+    judge = Judge(load_reward(options.reward), options.reward, apart=True)
     rows = _rows(options, judge.reward)
     console = Console()
     sandbox = getattr(getattr(judge.reward, "verifier", None), "sandbox", None)
@@ -122,4 +122,11 @@ def _rows(options: argparse.Namespace, reward: Any) -> list[dict[str, Any]]:
     if options.rows:
         data = data.select(range(min(options.rows, len(data))))
     rows: list[dict[str, Any]] = data.to_list()
+    if isinstance(reward, VerifierReward):
+        problems = reward.verifier.check_gold(rows)
+        if all(problem is not None for problem in problems):
+            raise DataError(
+                f"reward {options.reward} can use none of the {len(rows)} rows of {options.data}; of the first: "
+                f"{problems[0]}"
+            )
     return rows

@@ -96,6 +96,8 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
         raise ConfigError("give a model, or two evaluations with --compare: see riskpo eval --help.")
     if bool(options.tasks) == bool(options.dataset):
         raise ConfigError("give either --tasks (riskpo tasks lists them) or --dataset with --reward.")
+    if options.limit < 0:
+        raise ConfigError(f"--limit must be at least 0 (all questions), got {options.limit}.")
     if bool(options.dataset) != bool(options.reward):
         raise ConfigError("--dataset and --reward go together; a task brings its own scorer.")
     if not options.verbose:
@@ -107,6 +109,9 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
 
     console = Console()
     plan = _plan(options)
+    for questions in plan.sets:
+        for note in questions.about.get("notes", []):
+            console.print(f"{questions.name}: {note}", highlight=False, markup=False, soft_wrap=True)
     with _Live(console) as live:
         folder, results = run_evaluation(plan, say=live.say, progress=live.show)
     print_evaluation(results, console)
@@ -174,13 +179,14 @@ def _sets(options: argparse.Namespace) -> list[Any]:
     from riskpo.tasks.rows import with_open_image
 
     sets, asking = [], Asking(data_dir=options.data_dir, template=options.template)
-    for name in options.tasks.split(","):
+    for name in map(str.strip, options.tasks.split(",")):
         split = options.split or "test"
         if isinstance(get_task(name), DataTask):
             found = task_rows(name, split, 0, 0, asking)
             rows = [with_open_image(row) for row in found.rows]
             judge = Judge(load_reward(str(found.scorer)), str(found.scorer))
-            sets.append(question_set(name, rows, judge, about={"split": split, "source": found.record}, **limits))
+            about = {"split": split, "source": found.record, "notes": list(found.notes)}
+            sets.append(question_set(name, rows, judge, about=about, **limits))
             continue
         found = task_rows(name, split, options.limit or 256, 0, asking)
         assert found.reward is not None

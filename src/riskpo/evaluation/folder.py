@@ -15,7 +15,7 @@ from typing import Any
 from riskpo.atomic import read_json, write_json
 from riskpo.errors import ResumeError, RunExistsError
 
-_EDGE = 2**20  # bytes of the beginning and the end of a file of weights that are looked at
+_BLOCK = 2**22  # bytes read at once
 
 
 def default_folder(root: Path, model: str, config: Mapping[str, Any]) -> Path:
@@ -78,15 +78,12 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def fingerprint(model: Path) -> str:
-    """A name for the contents of a model's folder: of its small files whole, of its weights size and both ends."""
+    """A name for the contents of a model's folder: configuration, tokenizer and weights, every byte of them."""
     digest = hashlib.blake2b(digest_size=8)
-    for path in sorted(model.iterdir()):
-        if not path.is_file() or path.suffix not in (".json", ".jinja", ".safetensors", ".bin", ".model", ".txt"):
-            continue
-        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+    kinds = (".json", ".jinja", ".safetensors", ".bin", ".model", ".txt")
+    for path in sorted(path for path in model.rglob("*") if path.is_file() and path.suffix in kinds):
+        digest.update(f"{path.relative_to(model)} {path.stat().st_size}\n".encode())
         with path.open("rb") as file:
-            digest.update(file.read(_EDGE))
-            if path.stat().st_size > 2 * _EDGE:
-                file.seek(-_EDGE, 2)
-            digest.update(file.read())
+            while block := file.read(_BLOCK):
+                digest.update(block)
     return digest.hexdigest()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from riskpo.errors import DataError
+from riskpo.errors import DataError, RewardError
 from riskpo.evaluation.backends import Backend, Completion, Request, Sampling
 from riskpo.evaluation.batches import Batch, plan_batches
 from riskpo.evaluation.records import Record, RecordFile
@@ -122,6 +122,12 @@ def _records(
     samples = [
         (questions[part.question].name, part.first + offset) for part in batch.parts for offset in range(part.count)
     ]
+    for (name, sample), verdict in zip(samples, verdicts, strict=True):
+        if verdict.score is not None and not 0.0 <= verdict.score <= 1.0:
+            raise RewardError(
+                f"the reward gave {verdict.score:g} to sample {sample} of question {name}: an evaluation takes scores "
+                "in [0, 1], 1 being right, or None."
+            )
     return [
         Record(
             batch.number,

@@ -71,7 +71,12 @@ def _form_findings(gold: GoldAudit, reward: str) -> list[Finding]:
                 "or the reward's convention."
             )
             found.append(Finding("error", "form", text))
-    if not any(gold.asked.values()) and gold.form != "bare" and gold.forms["bare"] < 0.5 * gold.forms[gold.form]:
+    # That a program is fenced goes without saying; benchmarks of code do not ask for it.
+    if (
+        not any(gold.asked.values())
+        and gold.form not in ("bare", "fenced")
+        and gold.forms["bare"] < 0.5 * gold.forms[gold.form]
+    ):
         text = (
             f"{reward} reads answers in the form {gold.form!r} and hardly without ({gold.forms['bare']:.0%} of the "
             "gold answers), and no prompt asks for it: a model that does not know scores 0 on what it gets right. Say "

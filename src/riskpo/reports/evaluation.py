@@ -94,6 +94,7 @@ def _doubts(task: dict[str, Any]) -> list[str]:
             f"{task['no_answer']:.1%} have no answer in the form that {task['scorer']} reads: perhaps the prompt does "
             "not ask for it."
         )
-    refused = {score["over_samples"].get("refused") for score in task["pass"].values()} - {None}
-    lines += [f"over samples: {why}" for why in sorted(refused)[:1]]
+    left_out = [f"{score['left_out']} at {score['metric']}" for score in task["pass"].values() if score["left_out"]]
+    if left_out:
+        lines.append(f"questions left out, as too few of their samples could be judged: {', '.join(left_out)}.")
     return lines

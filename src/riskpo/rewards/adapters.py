@@ -87,6 +87,12 @@ class VerifierReward:
             raise ValueError(f"reward {self.__name__} needs the columns {missing}; the data have {known}.")
         used = (*self.verifier.columns, *self.verifier.optional_columns)
         given = {name: columns[name] for name in used if columns.get(name) is not None}
+        wrong = [name for name, values in given.items() if isinstance(values, str) or len(values) != len(completions)]
+        if wrong:
+            raise ValueError(
+                f"reward {self.__name__} takes a list of {len(completions)} values, one for each completion, in each "
+                f"of its columns; not so: {wrong}."
+            )
         rows = [{name: values[index] for name, values in given.items()} for index in range(len(completions))]
         return self.verifier.verify([text_of(completion) for completion in completions], rows)
 
@@ -100,8 +106,8 @@ class VerifierReward:
             raise InfrastructureError(
                 f"reward {self.__name__} could not judge {failed} of the last {seen} completions because its machinery "
                 f"failed; {self.max_infra_errors} of {self.window} are allowed, and not all of a batch. The last one: "
-                f"{last} Training stops here, at the last checkpoint nothing is lost; `riskpo doctor rewards` tries "
-                "the verifier by itself."
+                f"{last} Training stops here: nothing before the last checkpoint is lost. `riskpo doctor rewards` "
+                "tries the verifier by itself."
             )
 
 
@@ -116,15 +122,17 @@ class AsyncVerifierReward(VerifierReward):
 class ComputeScore:
     """A verifier as verl's `compute_score`: a dictionary for one completion. Needs no signals, so any thread will do.
 
-    verl's `ground_truth` is taken as the verifier's first column, and `extra_info` for the others. A completion that
-    could not be judged has score NaN and `scored` False; 0 would be a verdict.
+    verl's `ground_truth` is one column of the row, and `extra_info` are the others. A completion that could not be
+    judged has score NaN and `scored` False; 0 would be a verdict.
 
     Args:
         verifier: what judges.
+        gold_column: the column that `ground_truth` is; by default the verifier's first one, or `tests` of programs.
     """
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Verifier, gold_column: str | None = None) -> None:
         self.verifier = verifier
+        self.gold_column = gold_column or (verifier.columns[0] if verifier.columns else "tests")
         self.__name__ = f"compute_score_{verifier.name}"
 
     def __call__(
@@ -137,8 +145,7 @@ class ComputeScore:
     ) -> dict[str, Any]:
         """`score`, and beside it `scored`, `verdict`, `verdict_answer`, `verdict_reason` for the logs."""
         del data_source
-        gold_column = self.verifier.columns[0] if self.verifier.columns else "answer"
-        row = {**(extra_info or {}), gold_column: ground_truth}
+        row = {**(extra_info or {}), self.gold_column: ground_truth}
         verdict = self.verifier.verify([solution_str], [row])[0]
         return {
             "score": float("nan") if verdict.score is None else verdict.score,

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from random import Random
-from typing import Any
 
-from riskpo.rewards.adapters import VerifierReward
+from riskpo.errors import RewardError
 from riskpo.rewards.attacks import ANSWER_ATTACKS, CODE_ATTACKS, Attack, Target, canary
-from riskpo.rewards.judge import PHRASES, Judge, Judgement, Row, gold_text, is_code
-
-LIMIT_SECONDS = 60.0  # for all completions of one attack together, on a reward that is a plain function
+from riskpo.rewards.judge import PHRASES, Judge, Row, gold_text, is_code
 
 
 @dataclass
@@ -103,10 +98,10 @@ def _run(judge: Judge, attack: Attack, targets: Sequence[tuple[int, Target]]) ->
         return result
     canary().unlink(missing_ok=True)
     texts, rows = [text for _, _, text in made], [target.row for _, target, _ in made]
-    if isinstance(judge.reward, VerifierReward):  # kills what hangs by itself
+    try:
         judged = judge(texts, rows)
-    else:
-        judged, result.error = _judged_apart(judge, texts, rows)
+    except RewardError as error:  # what would stop a training run is a finding here
+        judged, result.error = [], str(error)
     if canary().exists():
         canary().unlink()
         result.error = "the completion was evaluated: it wrote a file."
@@ -118,34 +113,3 @@ def _run(judge: Judge, attack: Attack, targets: Sequence[tuple[int, Target]]) ->
         if len(result.examples) < 3:
             result.examples.append((number, text if len(text) <= 200 else text[:200] + "...", said.reason))
     return result
-
-
-def _judged_apart(judge: Judge, texts: Sequence[str], rows: Sequence[Row]) -> tuple[list[Judgement], str]:
-    """Judges in a forked process, which is killed when it hangs.
-
-    A reward that breaks or hangs would stop a training run, so that is a finding and no error of this one.
-    """
-    context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_judge_into, args=(theirs, judge, list(texts), list(rows)), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        if not ours.poll(LIMIT_SECONDS):
-            return [], f"no verdict on {len(texts)} completions within {LIMIT_SECONDS:g} s."
-        judged, error = ours.recv()
-        return judged, error
-    except EOFError:
-        process.join()
-        return [], f"the process of the reward ended with status {process.exitcode}."
-    finally:
-        process.kill()
-        process.join()
-        ours.close()
-
-
-def _judge_into(pipe: Connection[Any, Any], judge: Judge, texts: list[str], rows: list[Row]) -> None:
-    try:
-        pipe.send((judge(texts, rows), ""))
-    except BaseException as error:  # noqa: BLE001 (whatever it raises is what a run would have died of)
-        pipe.send(([], f"{type(error).__name__}: {error}"[:500]))

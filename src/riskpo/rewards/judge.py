@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import multiprocessing
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from typing import Any
 
+from riskpo.errors import RewardError
 from riskpo.rewards.adapters import VerifierReward
 from riskpo.rewards.trial import check_returned
 from riskpo.rewards.verdict import Verdict
@@ -22,6 +25,10 @@ PHRASES: dict[str, str] = {
     "answer line": "So that is it.\nAnswer: {}",
     "fenced": "```python\n{}\n```",
 }
+
+
+LIMIT_SECONDS = 60.0  # for one question to a plain function that is asked apart, and a tenth of a second a completion
+_EACH_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -45,18 +52,22 @@ class Judge:
     Args:
         reward: a `VerifierReward`, or a function in TRL's signature, asynchronous ones included.
         name: what reports call it.
+        apart: whether a plain function is asked in a forked process, which is killed when it hangs: what would stop a
+            training run is then an error with a reason. A verifier kills what hangs by itself.
     """
 
-    def __init__(self, reward: Callable[..., Any], name: str) -> None:
+    def __init__(self, reward: Callable[..., Any], name: str, *, apart: bool = False) -> None:
         self.reward = reward
         self.name = name
+        self.apart = apart
         self.seconds = 0.0  # of the slowest call, by the completion
 
     def __call__(self, completions: Sequence[str], rows: Sequence[Row]) -> list[Judgement]:
         """One judgement for each completion, to the question of the row at its place.
 
         Raises:
-            RewardError: the function returns anything but a number or None for each completion.
+            RewardError: the function returns anything but a number or None for each completion; or, where it is asked
+                apart, it raises, dies, or does not come back.
         """
         if not completions:
             return []
@@ -64,10 +75,54 @@ class Judge:
         columns = {name: [row.get(name) for row in rows] for name in rows[0] if name not in ("prompt", "completion")}
         if isinstance(self.reward, VerifierReward):
             judged = [_judgement(verdict) for verdict in self.reward.verdicts(list(completions), **columns)]
+        elif self.apart:
+            judged = self._ask_apart(completions, rows, columns)
         else:
             judged = self._ask_function(completions, rows, columns)
         self.seconds = max(self.seconds, (time.monotonic() - begun) / len(completions))
         return judged
+
+    def _ask_apart(
+        self, completions: Sequence[str], rows: Sequence[Row], columns: dict[str, list[Any]]
+    ) -> list[Judgement]:
+        context = multiprocessing.get_context("fork")
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(target=self._answer_into, args=(theirs, completions, rows, columns), daemon=True)
+        process.start()
+        theirs.close()
+        seconds = LIMIT_SECONDS + _EACH_SECONDS * len(completions)
+        asked = (
+            f"the reward {self.name!r}, asked about {len(completions)} completions (the first: {completions[0]!r:.80}),"
+        )
+        try:
+            if not ours.poll(seconds):
+                raise RewardError(f"{asked} did not come back within {seconds:g} s.")
+            judged, problem = ours.recv()
+        except EOFError:
+            process.join()
+            raise RewardError(f"{asked} ended its process with status {process.exitcode}.") from None
+        finally:
+            process.kill()
+            process.join()
+            ours.close()
+        if problem:
+            raise RewardError(problem if problem.startswith("the reward function") else f"{asked} raised {problem}.")
+        result: list[Judgement] = judged
+        return result
+
+    def _answer_into(
+        self,
+        pipe: Connection[Any, Any],
+        completions: Sequence[str],
+        rows: Sequence[Row],
+        columns: dict[str, list[Any]],
+    ) -> None:
+        try:
+            pipe.send((self._ask_function(completions, rows, columns), ""))
+        except RewardError as error:
+            pipe.send(([], str(error)))
+        except BaseException as error:  # noqa: BLE001 (whatever it raises is what a run would have died of)
+            pipe.send(([], f"{type(error).__name__}: {error}"[:500]))
 
     def _ask_function(
         self, completions: Sequence[str], rows: Sequence[Row], columns: dict[str, list[Any]]

@@ -79,5 +79,9 @@ def make_reward(name: str) -> Callable[..., Any]:
         ConfigError: an unknown name.
     """
     if name not in REWARDS:
-        raise ConfigError(unknown_name("reward", name, REWARDS) + " Or your own function: package.module:function.")
+        raise ConfigError(
+            unknown_name("reward", name, REWARDS)
+            + " In a run also soft_overlong, beside another. Or your own function: "
+            "package.module:function."
+        )
     return REWARDS[name][0]()

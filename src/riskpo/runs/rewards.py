@@ -17,6 +17,8 @@ from riskpo.rewards.shaping import WeightedSum
 
 # A reward of TRL's, which needs the longest completion that the run allows.
 OVERLONG = "soft_overlong"
+# What a built-in part can score; the others may do what they like.
+_SHAPING = {OVERLONG: (-1.0, 0.0), "tag_format": (0.0, 1.0)}
 _OVERLONG_SHARE = 0.2  # of the longest completion is where the punishment begins: DAPO's 4 096 of 20 480 tokens
 
 
@@ -47,6 +49,11 @@ def run_reward(names: list[str], training: RiskPOConfig) -> RunReward:
     """
     if len(set(names)) != len(names):
         raise ConfigError(f"reward names one of its parts twice: {names}. Weigh it instead (reward_weights).")
+    if names[0] in _SHAPING:
+        raise ConfigError(
+            f"reward {names[0]} says nothing about whether an answer is right: name the one that does first, e.g. "
+            f"[math, {names[0]}]."
+        )
     functions = [load_reward(name, training) for name in names]
     columns = tuple(
         dict.fromkeys(column for name, one in zip(names, functions, strict=True) for column in _columns(name, one))
@@ -57,8 +64,26 @@ def run_reward(names: list[str], training: RiskPOConfig) -> RunReward:
         total = WeightedSum(functions, training.reward_weights)
     except ValueError as error:
         raise ConfigError(f"reward {names}: {error}") from error
+    _check_range(names, total.weights, training)
     training.reward_weights = None
     return RunReward(total, functions[0], columns)
+
+
+def _check_range(names: list[str], weights: list[float], training: RiskPOConfig) -> None:
+    """The sum must fit the declared range: better said now than after the first generation."""
+    if not all(name in _SHAPING or name in REWARDS for name in names):
+        return
+    ends = [
+        tuple(weight * end for end in _SHAPING.get(name, (0.0, 1.0)))
+        for name, weight in zip(names, weights, strict=True)
+    ]
+    low, high = sum(min(pair) for pair in ends), sum(max(pair) for pair in ends)
+    declared = training.risk_config.reward_range
+    if low < declared[0] - 1e-9 or high > declared[1] + 1e-9:
+        raise ConfigError(
+            f"reward {names} with weights {weights} lies between {low:g} and {high:g}, but reward_range is "
+            f"{list(declared)}: set reward_range: [{low:g}, {high:g}]."
+        )
 
 
 def load_reward(name: str, training: RiskPOConfig | None = None) -> Callable[..., Any]:

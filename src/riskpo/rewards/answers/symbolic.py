@@ -38,6 +38,8 @@ from riskpo.rewards.answers.numbers import read_number, without_marks
 from riskpo.rewards.answers.structure import Node, read
 
 _DIGITS = 30  # that must agree
+_MORE_DIGITS = 400
+_MOST_POWER = 2000
 _MOST_DIGITS = 50_000  # of a number that is compared by value
 _SEED = 20240229
 _POINTS = 10
@@ -239,8 +241,9 @@ def _points(symbols: list[Any], *, integers: bool) -> Iterator[dict[Any, Any]]:
 
 def _same_numbers(ours: Any, theirs: Any, tolerance: Fraction | None, *, real: bool = False) -> bool | None:
     """Whether two constants are equal; None where one has no value (or, if asked, where the gold is not real)."""
-    if ours.is_Rational and theirs.is_Rational:
-        return bool(abs(ours - theirs) <= (0 if tolerance is None else sympy.Rational(str(tolerance))))
+    exact = [_rational(side) for side in (ours, theirs)]
+    if exact[0] is not None and exact[1] is not None:
+        return bool(abs(exact[0] - exact[1]) <= (0 if tolerance is None else sympy.Rational(str(tolerance))))
     right, given = _value(ours, 20 + _DIGITS), _value(theirs, 20 + _DIGITS)
     if right is None or (real and not right.is_real):
         return None
@@ -266,7 +269,29 @@ def _same_to_the_last(ours: Any, theirs: Any, size: Any) -> bool | None:
         return None
     if right == 0 or given == 0:
         return bool(sympy.simplify(ours - theirs) == 0)
-    return bool(abs(right - given) <= min(1, abs(right)) * sympy.Float(10, 20) ** -_DIGITS)
+    if abs(right - given) > min(1, abs(right)) * sympy.Float(10, 20) ** -_DIGITS:
+        return False
+    # What agrees so far is equal, or was made to agree: sqrt(2) + 10^-60.
+    right, given = (_value(side, 20 + _MORE_DIGITS + digits) for side in (ours, theirs))
+    if right is None or given is None:
+        return None
+    return bool(abs(right - given) <= min(1, abs(right)) * sympy.Float(10, 20) ** -_MORE_DIGITS)
+
+
+def _rational(constant: Any) -> Any:
+    """The exact value of sums, products and whole powers of fractions that are not evaluated yet; else None."""
+    if constant.is_Rational:
+        return constant
+    if constant.is_Add or constant.is_Mul:
+        parts = [_rational(part) for part in constant.args]
+        if any(part is None for part in parts):
+            return None
+        return sympy.Add(*parts) if constant.is_Add else sympy.Mul(*parts)
+    if constant.is_Pow:
+        base, exponent = _rational(constant.base), _rational(constant.exp)
+        whole = base is not None and exponent is not None and exponent.is_Integer and abs(exponent) <= _MOST_POWER
+        return base**exponent if whole and base != 0 else None
+    return None
 
 
 def _value(constant: Any, digits: int) -> Any:
