@@ -145,6 +145,21 @@ def test_compare(chain_model, tmp_path, monkeypatch, capsys):
     assert "note: they sampled differently" in " ".join(capsys.readouterr().out.split())
 
 
+def test_compare_the_same_questions_with_other_golds(chain_model, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name, plus in (("a", 1), ("b", 2)):
+        (tmp_path / name).mkdir()
+        rows = [{"prompt": f"{n}+1=", "answer": str(n + plus)} for n in range(6)]
+        (tmp_path / name / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        flags = ["--dataset", f"{name}/q.jsonl", "--reward", "numeric", "--max_new_tokens", 4]
+        assert evaluate(chain_model, *flags, "--output_dir", f"e{name}") == 0
+    capsys.readouterr()
+    assert main(["eval", "--compare", "ea", "eb"]) == 0
+    assert "gold answers or other columns differ" in " ".join(capsys.readouterr().out.split())
+    assert main(["eval", "model", "--compare", "ea", "eb"]) == 2
+    assert "and no model, tasks or data set" in " ".join(capsys.readouterr().err.split())
+
+
 def test_compare_what_is_not_there(tmp_path, capsys):
     assert main(["eval", "--compare", str(tmp_path), str(tmp_path)]) == 2
     assert "holds no results: it is no evaluation" in " ".join(capsys.readouterr().err.split())

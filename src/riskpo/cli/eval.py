@@ -90,6 +90,8 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
         raise ConfigError(unknown_name("option", flags[0].split("=")[0], known))
     if options.json is not None and (not options.compare or not options.json.parent.is_dir()):
         raise ConfigError(f"--json {options.json} is for --compare, and its folder must exist.")
+    if options.compare and (options.model or options.tasks or options.dataset):
+        raise ConfigError("--compare takes the folders of two evaluations, and no model, tasks or data set.")
     if options.compare:
         return _compare(options)
     if options.model is None:

@@ -120,8 +120,15 @@ def _notes(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     notes = []
     if a["config"]["sampling"] != b["config"]["sampling"]:
         notes.append(f"they sampled differently: {a['config']['sampling']} and {b['config']['sampling']}.")
+    for key in ("backend", "dtype", "chat_template_kwargs"):
+        if a["config"].get(key) != b["config"].get(key):
+            notes.append(f"{key} differs: {a['config'].get(key)} and {b['config'].get(key)}.")
     for name in a["tasks"].keys() & b["tasks"].keys():
         ours, theirs = a["tasks"][name], b["tasks"][name]
+        if ours["names"] == theirs["names"] and ours["fingerprint"] != theirs["fingerprint"]:
+            notes.append(
+                f"{name}: the questions have the same names, but prompts, gold answers or other columns differ."
+            )
         for key in ("scorer", "template", "split"):
             if ours.get(key) != theirs.get(key):
                 notes.append(f"{name}: {key} {ours.get(key)} and {theirs.get(key)}.")
