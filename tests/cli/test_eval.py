@@ -120,6 +120,21 @@ def test_errors_before_anything_is_loaded(flags, said, tmp_path, monkeypatch, ca
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--tasks", "chain", "--dtype", "float99"], "cannot be loaded (dtype float99, device cpu)"),
+        (["--dataset", "chat.jsonl", "--reward", "numeric"], "has no chat template: for a base model ask with"),
+    ],
+)
+def test_models_that_cannot_be_asked(chain_model, flags, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    row = {"prompt": [{"role": "user", "content": "1+1?"}], "answer": "2"}
+    (tmp_path / "chat.jsonl").write_text(json.dumps(row) + "\n")
+    assert evaluate(chain_model, *flags, "--max_new_tokens", 4, "--device", "cpu") == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
 def test_no_such_model(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert evaluate("./nowhere", *ASKED) == 2

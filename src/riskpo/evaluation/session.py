@@ -184,10 +184,25 @@ def load_backend(plan: EvalPlan, model: str) -> Backend:
     device = plan.device if plan.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
     images = any(question.images for questions in plan.sets for question in questions.questions)
     kind, processing = (AutoModelForImageTextToText, AutoProcessor) if images else (AutoModelForCausalLM, AutoTokenizer)
-    loaded = kind.from_pretrained(model, revision=plan.revision, dtype=plan.dtype).to(device)
+    try:
+        processor = processing.from_pretrained(model, revision=plan.revision)
+        loaded = kind.from_pretrained(model, revision=plan.revision, dtype=plan.dtype).to(device)
+    except (OSError, ValueError, AttributeError, RuntimeError) as error:
+        raise ConfigError(
+            f"the model {plan.model} cannot be loaded (dtype {plan.dtype}, device {device}): "
+            f"{(str(error).splitlines() or [''])[0]}"
+        ) from error
+    chat = any(
+        not isinstance(question.row["prompt"], str) for questions in plan.sets for question in questions.questions
+    )
+    if chat and not getattr(processor, "chat_template", None):
+        raise ConfigError(
+            f"the prompts are conversations, and {plan.model} has no chat template: for a base model ask with a "
+            "template that is a text (--template; riskpo tasks show NAME names them)."
+        )
     return TransformersBackend(
         loaded,
-        processing.from_pretrained(model, revision=plan.revision),
+        processor,
         plan.model,
         chat_template_kwargs=plan.chat_template_kwargs,
         revision=getattr(loaded.config, "_commit_hash", None),
