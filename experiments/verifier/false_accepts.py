@@ -75,7 +75,7 @@ def measure(name: str, data: Path, shuffles: int, seed: int, labels: dict[str, A
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the folder of the data sets")
-    parser.add_argument("--shuffles", type=int, default=5)
+    parser.add_argument("--shuffles", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     labels = json.loads(LABELS.read_text(encoding="utf-8")) if LABELS.exists() else {}
