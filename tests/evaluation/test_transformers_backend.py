@@ -64,6 +64,7 @@ def test_greedy_is_plain_greedy(any_backend, longest):
     for prompt, completions in zip(PROMPTS, found, strict=True):
         assert [completion.text for completion in completions] == plain(backend, prompt, sampling) * 2
         assert all(completion.tokens <= longest for completion in completions)
+    assert backend.describe()["compacts"] is (backend.name != "tiny-mistral")
 
 
 def test_rows_leave_when_they_end(backend):

@@ -61,7 +61,6 @@ def test_gold_answers_of_every_kind():
         (6, "", "no gold"),
     ]
     assert found.misses[0].reason == "no number."
-    assert found.unusable == [(5, "no number."), (6, "no number.")]
     assert found.duplicates == [[1, 2]]
     assert found.conflicts == [[3, 4]]
     assert found.asked == {"boxed": 1, "hashes": 0, "answer line": 4, "fenced": 0}

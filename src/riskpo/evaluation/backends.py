@@ -69,6 +69,15 @@ class Request:
     images: tuple[Any, ...] = ()
 
 
+def render(processing: Any, prompt: Any, **chat_template_kwargs: Any) -> str:
+    """A prompt as text: itself, or a conversation through the chat template of a tokenizer or processor."""
+    if isinstance(prompt, str):
+        return prompt
+    return str(
+        processing.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True, **chat_template_kwargs)
+    )
+
+
 class Backend(Protocol):
     """What samples completions."""
 

@@ -75,6 +75,10 @@ def plan_batches(lengths: Sequence[int], samples: int, batch_size: int, seed: in
     return batches
 
 
+def derived_seed(seed: int, place: int) -> int:
+    """A seed for one place of many, below 2^56 so that any generator takes it."""
+    return int.from_bytes(hashlib.blake2b(f"{seed} {place}".encode(), digest_size=7).digest(), "big")
+
+
 def _batch(number: int, parts: Sequence[Part], seed: int) -> Batch:
-    digest = hashlib.blake2b(f"{seed} {number}".encode(), digest_size=7).digest()  # 56 bits: any generator takes them
-    return Batch(number, tuple(parts), int.from_bytes(digest, "big"))
+    return Batch(number, tuple(parts), derived_seed(seed, number))

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from riskpo.errors import RewardError
+from riskpo.evaluation.backends import render
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def sample(
     queue = [q for q in order for _ in range(samples)]
     texts: list[list[str]] = [[] for _ in rows]
     recorder = _EntropyRecorder(temperature)
-    stops = _as_list(model.generation_config.eos_token_id) or _as_list(tokenizer.eos_token_id)
+    stops = token_ids(model.generation_config.eos_token_id) or token_ids(tokenizer.eos_token_id)
     config = GenerationConfig(
         do_sample=True,
         temperature=temperature,
@@ -116,13 +117,6 @@ def sample(
         model.generation_config = own_config
         tokenizer.padding_side = side
     return Outcomes(_score(rows, texts, reward, samples), recorder.mean, texts)
-
-
-def render(tokenizer: Any, prompt: Any) -> str:
-    """A prompt as text: itself, or a conversation through the chat template."""
-    if isinstance(prompt, str):
-        return prompt
-    return str(tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True))
 
 
 def _score(
@@ -172,7 +166,8 @@ class _EntropyRecorder(LogitsProcessor):  # type: ignore[misc]
         return self._sum / max(self._count, 1)
 
 
-def _as_list(value: int | list[int] | None) -> list[int]:
+def token_ids(value: int | list[int] | None) -> list[int]:
+    """A setting that holds one token, several or none, as a list."""
     if value is None:
         return []
     return [value] if isinstance(value, int) else list(value)

@@ -15,7 +15,8 @@ from torch import Tensor
 from transformers import DynamicCache, GenerationConfig
 from transformers.cache_utils import DynamicLayer
 
-from riskpo.evaluation.backends import Completion, Request, Sampling
+from riskpo.evaluation.backends import Completion, Request, Sampling, render
+from riskpo.evaluation.sampling import token_ids
 
 STRETCH = 64  # tokens between two looks at which sequences have ended
 
@@ -48,9 +49,9 @@ class TransformersBackend:
         self.chat_template_kwargs = chat_template_kwargs or {}
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
-        own = _as_list(model.generation_config.eos_token_id) or _as_list(model.config.get_text_config().eos_token_id)
-        self.stops = sorted({*own, *_as_list(self.tokenizer.eos_token_id)})
-        self._compacts: bool | None = None  # known after the first prompt has been read
+        own = token_ids(model.generation_config.eos_token_id) or token_ids(model.config.get_text_config().eos_token_id)
+        self.stops = sorted({*own, *token_ids(self.tokenizer.eos_token_id)})
+        self.compacts = True  # until a cache is met whose rows cannot be chosen from
         # Transformers renames this argument in the course of version 5.
         taken = inspect.signature(type(model).forward).parameters
         self._cache_name = "cache" if "cache" in taken else "past_key_values"
@@ -64,24 +65,18 @@ class TransformersBackend:
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "device": self.model.device.type,
             "attention": getattr(self.model.config, "_attn_implementation", None),
+            "compacts": self.compacts,
             "chat_template_kwargs": self.chat_template_kwargs,
         }
 
     def lengths(self, requests: Sequence[Request]) -> list[int]:
         """The length of each prompt in tokens, images not counted."""
-        texts = [self.render(request.prompt) for request in requests]
+        texts = self._texts(requests)
         rows = self.tokenizer(texts, add_special_tokens=not self._chat(requests))["input_ids"]
         return [len(row) for row in rows]
 
-    def render(self, prompt: Any) -> str:
-        """A prompt as text: itself, or a conversation through the chat template."""
-        if isinstance(prompt, str):
-            return prompt
-        return str(
-            self.processing.apply_chat_template(
-                prompt, tokenize=False, add_generation_prompt=True, **self.chat_template_kwargs
-            )
-        )
+    def _texts(self, requests: Sequence[Request]) -> list[str]:
+        return [render(self.processing, request.prompt, **self.chat_template_kwargs) for request in requests]
 
     def sample(self, requests: Sequence[Request], sampling: Sampling, seed: int) -> list[list[Completion]]:
         """`count` completions for each request."""
@@ -100,7 +95,7 @@ class TransformersBackend:
         return [flat[end - request.count : end] for end, request in zip(ends, requests, strict=True)]
 
     def _inputs(self, requests: Sequence[Request]) -> dict[str, Tensor]:
-        texts = [self.render(request.prompt) for request in requests]
+        texts = self._texts(requests)
         images = [list(request.images) for request in requests]
         given: dict[str, Any] = {"images": images} if any(images) else {}
         side = self.tokenizer.padding_side
@@ -185,12 +180,12 @@ class TransformersBackend:
 
     def _read(self, ids: Tensor, mask: Tensor) -> DynamicCache | None:
         """The cache of all but the last token of each prompt; None where its rows cannot be chosen from."""
-        if ids.shape[1] < 2 or self._compacts is False:
+        if ids.shape[1] < 2 or not self.compacts:
             return None
         positions = (mask.cumsum(1) - 1).clamp(min=0)
         cache = DynamicCache(config=self.model.config)
         if not all(type(layer) is DynamicLayer for layer in cache.layers):
-            self._compacts = False
+            self.compacts = False
             return None
         self.model(
             input_ids=ids[:, :-1],
@@ -200,7 +195,6 @@ class TransformersBackend:
             logits_to_keep=1,
             **{self._cache_name: cache},
         )
-        self._compacts = True
         return cache
 
     def _cut(self, tokens: list[int], longest: int) -> tuple[list[int], bool]:
@@ -208,9 +202,3 @@ class TransformersBackend:
         stops = set(self.stops)
         end = next((place for place, token in enumerate(tokens) if token in stops), None)
         return (tokens[:longest], True) if end is None else (tokens[: end + 1], False)
-
-
-def _as_list(value: int | list[int] | None) -> list[int]:
-    if value is None:
-        return []
-    return [value] if isinstance(value, int) else list(value)

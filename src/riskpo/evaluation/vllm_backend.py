@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 from riskpo.errors import MissingExtraError
-from riskpo.evaluation.backends import Completion, Request, Sampling
+from riskpo.evaluation.backends import Completion, Request, Sampling, render
+from riskpo.evaluation.batches import derived_seed
 
 
 class VLLMBackend:
@@ -57,19 +57,12 @@ class VLLMBackend:
             "chat_template_kwargs": self.chat_template_kwargs,
         }
 
-    def render(self, prompt: Any) -> str:
-        """A prompt as text: itself, or a conversation through the chat template."""
-        if isinstance(prompt, str):
-            return prompt
-        return str(
-            self.tokenizer.apply_chat_template(
-                prompt, tokenize=False, add_generation_prompt=True, **self.chat_template_kwargs
-            )
-        )
+    def _text(self, prompt: Any) -> str:
+        return render(self.tokenizer, prompt, **self.chat_template_kwargs)
 
     def _tokens(self, prompt: Any) -> list[int]:
         """A chat template brings its own special tokens; a text gets the tokenizer's."""
-        tokens: list[int] = self.tokenizer.encode(self.render(prompt), add_special_tokens=isinstance(prompt, str))
+        tokens: list[int] = self.tokenizer.encode(self._text(prompt), add_special_tokens=isinstance(prompt, str))
         return tokens
 
     def lengths(self, requests: Sequence[Request]) -> list[int]:
@@ -86,7 +79,7 @@ class VLLMBackend:
             given: dict[str, Any] = {"prompt_token_ids": self._tokens(request.prompt)}
             if request.images:
                 # vLLM itself replaces the places of images, which it looks for in the text.
-                given = {"prompt": self.render(request.prompt), "multi_modal_data": {"image": list(request.images)}}
+                given = {"prompt": self._text(request.prompt), "multi_modal_data": {"image": list(request.images)}}
             prompts.append(given)
             parameters.append(
                 SamplingParams(
@@ -95,7 +88,7 @@ class VLLMBackend:
                     top_p=sampling.top_p,
                     top_k=sampling.top_k or -1,
                     max_tokens=sampling.max_new_tokens,
-                    seed=_seed(seed, place),
+                    seed=derived_seed(seed, place),
                 )
             )
         outputs = self.engine.generate(prompts, parameters, use_tqdm=False)
@@ -106,8 +99,3 @@ class VLLMBackend:
             ]
             for output in outputs
         ]
-
-
-def _seed(seed: int, place: int) -> int:
-    digest = hashlib.blake2b(f"{seed} {place}".encode(), digest_size=7).digest()
-    return int.from_bytes(digest, "big")

@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from riskpo.rewards.adapters import VerifierReward
 from riskpo.rewards.judge import PHRASES, Judge, Row, gold_text, phrase_of, prompt_text
 
 # What a prompt says when it asks for an answer in one of the forms.
@@ -48,7 +47,6 @@ class GoldAudit:
         asked: for each form how many prompts ask for it.
         accepted: gold answers with full marks.
         misses: those without.
-        unusable: row numbers and reasons of gold answers that the verifier itself calls unusable.
         duplicates: groups of row numbers with the same prompt, blanks apart, and gold answers that agree.
         conflicts: such groups whose gold answers do not.
     """
@@ -59,7 +57,6 @@ class GoldAudit:
     asked: dict[str, int]
     accepted: int = 0
     misses: list[Miss] = field(default_factory=list)
-    unusable: list[tuple[int, str]] = field(default_factory=list)
     duplicates: list[list[int]] = field(default_factory=list)
     conflicts: list[list[int]] = field(default_factory=list)
 
@@ -83,9 +80,6 @@ def audit_gold(judge: Judge, rows: Sequence[Row], answer: str = "answer") -> Gol
     prompts = [prompt_text(row) for row in rows]
     asked = {name: sum(bool(pattern.search(prompt)) for prompt in prompts) for name, pattern in _ASKS.items()}
     found = GoldAudit(len(rows), form, forms, asked)
-    if isinstance(judge.reward, VerifierReward):
-        checks = judge.reward.verifier.check_gold(rows)
-        found.unusable = [(number, why) for number, why in enumerate(checks, 1) if why is not None]
     judged = judge([PHRASES[form].format(golds[i]) for i in usable], [rows[i] for i in usable])
     by_row = dict(zip(usable, judged, strict=True))
     for index, gold in enumerate(golds):

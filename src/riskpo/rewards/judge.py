@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import multiprocessing
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -12,7 +11,7 @@ from typing import Any
 
 from riskpo.errors import RewardError
 from riskpo.rewards.adapters import VerifierReward
-from riskpo.rewards.trial import check_returned
+from riskpo.rewards.trial import check_returned, waited_for
 from riskpo.rewards.verdict import Verdict
 
 Row = Mapping[str, Any]
@@ -60,7 +59,6 @@ class Judge:
         self.reward = reward
         self.name = name
         self.apart = apart
-        self.seconds = 0.0  # of the slowest call, by the completion
 
     def __call__(self, completions: Sequence[str], rows: Sequence[Row]) -> list[Judgement]:
         """One judgement for each completion, to the question of the row at its place.
@@ -71,7 +69,6 @@ class Judge:
         """
         if not completions:
             return []
-        begun = time.monotonic()
         columns = {name: [row.get(name) for row in rows] for name in rows[0] if name not in ("prompt", "completion")}
         if isinstance(self.reward, VerifierReward):
             judged = [_judgement(verdict) for verdict in self.reward.verdicts(list(completions), **columns)]
@@ -79,7 +76,6 @@ class Judge:
             judged = self._ask_apart(completions, rows, columns)
         else:
             judged = self._ask_function(completions, rows, columns)
-        self.seconds = max(self.seconds, (time.monotonic() - begun) / len(completions))
         return judged
 
     def _ask_apart(
@@ -138,7 +134,7 @@ class Judge:
             **{**columns, "trainer_state": None, "log_extra": nothing, "log_metric": nothing},
         )
         if inspect.isawaitable(returned):
-            returned = _waited_for(returned)
+            returned = waited_for(returned)
         scores = check_returned(returned, len(completions), self.name)
         return [
             Judgement(None if score is None else float(score), "unscored" if score is None else "scored", "")
@@ -197,12 +193,3 @@ def phrase_of(judge: Judge, rows: Sequence[Row], golds: Sequence[str]) -> tuple[
 
 def _judgement(verdict: Verdict) -> Judgement:
     return Judgement(verdict.score, verdict.status, verdict.reason, verdict.answer)
-
-
-def _waited_for(returned: Any) -> Any:
-    import asyncio
-
-    async def wait() -> Any:
-        return await returned
-
-    return asyncio.run(wait())

@@ -109,16 +109,17 @@ def try_reward(function: Callable[..., Any], rows: Sequence[Mapping[str, Any]], 
             prompts=prompts, completions=completions, completion_ids=ids, **{**columns, **given}
         )
         if inspect.isawaitable(returned):
-            _wait_for(returned)
+            waited_for(returned)
 
 
-def _wait_for(returned: Any) -> None:
+def waited_for(returned: Any) -> Any:
+    """What an awaitable gives."""
     import asyncio
 
-    async def wait() -> None:
-        await returned
+    async def wait() -> Any:
+        return await returned
 
-    asyncio.run(wait())
+    return asyncio.run(wait())
 
 
 def _is_async(function: Any) -> bool:

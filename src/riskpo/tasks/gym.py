@@ -29,9 +29,8 @@ def gym_task(name: str) -> BuiltInTask:
         ConfigError: it has no such task.
     """
     inner = name.removeprefix(PREFIX)
-    known = _library().factory.DATASETS
-    if inner not in known:
-        raise ConfigError(unknown_name("task", name, [PREFIX + one for one in known]))
+    if name not in gym_names():
+        raise ConfigError(unknown_name("task", name, gym_names()))
     return BuiltInTask(
         name,
         "procedural, of reasoning-gym",
