@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from riskpo.rewards.registry import REWARDS
 from riskpo.risk import PRESETS, RiskConfig, RiskState, risk_advantages
 from riskpo.risk.config import CHOICES
+from riskpo.runs.rewards import OVERLONG
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [
@@ -67,6 +69,40 @@ def tables():
     yield "method.md", "variance", variance.PATH, variance.table
     for script in (mean_theorem, weight_by_difficulty):
         yield "method.md", script.__name__.split(".")[-1], script.RESULT, script.table
+
+
+def test_every_reward_is_explained():
+    page = (ROOT / "docs" / "rewards.md").read_text(encoding="utf-8")
+    for name in [*REWARDS, OVERLONG]:
+        assert f"`{name}`" in page, name
+
+
+def test_what_verifiers_accept_is_the_measured():
+    """The numbers of docs/rewards.md, from what the experiments wrote."""
+    page = " ".join((ROOT / "docs" / "rewards.md").read_text(encoding="utf-8").split())
+    accepted, agreement, code, golds = (
+        json.loads((ROOT / "experiments" / "results" / "verifier" / f"{name}.json").read_text())
+        for name in ("false_accepts", "agreement", "code", "golds")
+    )
+    pairs = sum(one["pairs"] for one in accepted["sets"].values())
+    assert accepted["accepted"]["not equal"] == accepted["accepted"]["unlabelled"] == 0
+    equal = accepted["accepted"]["equal"]
+    assert f"Of {_spaced(pairs)} pairs with the gold of another problem {equal} pairs of differing texts" in page
+    asked = sum(kind["pairs"] for kind in agreement["kinds"].values())
+    assert f"of {_spaced(asked)} pairs, is listed and explained" in page
+    mutants = [code[name]["mutants"] for name in ("humaneval", "mbpp_sanitized")]
+    assert all(not one["disagreements"] for one in mutants)
+    assert f"{_spaced(sum(one['mutants'] for one in mutants))} mutants fare as they do" in page
+    for name, count in (("humaneval", 164), ("mbpp_sanitized", 427)):
+        references = code[name]["references"]
+        assert references["as they are"]["statuses"] == {"correct": count}
+        assert references["pass"]["statuses"] == references["return None"]["statuses"] == {"wrong": count}
+        assert f"({count})" in page
+    assert all(one["boxed"]["rate"] == 1.0 for one in golds["sets"].values())
+
+
+def _spaced(number):
+    return f"{number:,}".replace(",", " ")
 
 
 def test_tables_are_what_the_scripts_made():

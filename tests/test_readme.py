@@ -80,6 +80,19 @@ def test_the_costs_are_the_measured_ones() -> None:
     assert f"{ratio['median']:.2f}\n[{low:.2f}, {high:.2f}] times" in README
 
 
+def test_the_costs_of_verdicts_are_the_measured_ones() -> None:
+    verdicts, sandbox = (
+        json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text()) for name in ("rewards", "sandbox")
+    )
+    plain, formulas = (row["times_as_fast"]["median"] for row in verdicts["results"].values())
+    text = " ".join(README.split())
+    assert f"plain numbers are {plain:.0f} times as fast as a Math-Verify loop" in text
+    assert f"in two killable workers, {formulas:.0f} times" in text
+    alone = sandbox["runs"]["1 threads"]
+    took = f"{alone['bubblewrap']['median_ms']:.0f} ms, a plain subprocess {alone['plain']['median_ms']:.0f} ("
+    assert f"a sandbox takes {took}" in text
+
+
 def test_the_commands_are_the_makefiles() -> None:
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"\bmake (\w+)", README)) <= targets

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from riskpo.errors import ResumeError, RunExistsError
-from riskpo.evaluation.folder import default_folder, fingerprint, locked, take_folder
+from riskpo.evaluation.folder import check_folder, default_folder, fingerprint, locked, take_folder
 
 CONFIG = {"model": "m", "tasks": ["a"], "sampling": {"temperature": 1.0}, "ks": (1, 2)}
 
@@ -32,7 +32,9 @@ def test_something_else_is_there(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(RunExistsError, match="no evaluation"):
         take_folder(tmp_path, CONFIG)
-    assert not (tmp_path / "config.json").exists()
+    with pytest.raises(RunExistsError, match="is a file"):
+        check_folder(tmp_path / "notes.txt")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_the_same_command_names_the_same_folder():

@@ -52,11 +52,20 @@ def take_folder(folder: Path, config: Mapping[str, Any]) -> bool:
                 f"{kept.get(first)!r:.120}, now {asked.get(first)!r:.120}). Choose another --output_dir."
             )
         return True
-    if folder.exists() and any(item.name != ".lock" for item in folder.iterdir()):
-        raise RunExistsError(f"{folder} exists and is no evaluation: choose another --output_dir.")
+    check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(path, asked)
     return False
+
+
+def check_folder(folder: Path) -> None:
+    """Raises RunExistsError where a folder holds something and it is no evaluation; writes nothing."""
+    if folder.exists() and not folder.is_dir():
+        raise RunExistsError(f"{folder} is a file: choose another --output_dir.")
+    if (folder / "config.json").is_file() or not folder.exists():
+        return
+    if any(item.name != ".lock" for item in folder.iterdir()):
+        raise RunExistsError(f"{folder} exists and is no evaluation: choose another --output_dir.")
 
 
 @contextmanager

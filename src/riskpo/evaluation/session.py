@@ -10,7 +10,7 @@ from typing import Any
 from riskpo.atomic import read_json, write_json
 from riskpo.errors import ConfigError
 from riskpo.evaluation.backends import Backend, Sampling
-from riskpo.evaluation.folder import default_folder, fingerprint, locked, take_folder
+from riskpo.evaluation.folder import check_folder, default_folder, fingerprint, locked, take_folder
 from riskpo.evaluation.questions import QuestionSet
 from riskpo.evaluation.records import read_records
 from riskpo.evaluation.results import check_ks, default_ks, task_results
@@ -125,8 +125,7 @@ def run_evaluation(
     resolved = str(resolve_model(plan.model, build=True))
     config = plan.config(resolved)
     folder = plan.folder or default_folder(plan.root, plan.model, config)
-    if not (folder / "config.json").is_file() and folder.exists():
-        take_folder(folder, config)  # says what is wrong before a lock is put there
+    check_folder(folder)  # before a lock is put there
     with locked(folder):
         again = take_folder(folder, config)
         _write_environment(folder, again, say)

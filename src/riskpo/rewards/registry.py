@@ -55,20 +55,21 @@ def _tag_format() -> Callable[..., Any]:
     return TagFormat()
 
 
-REWARDS: dict[str, tuple[Callable[[], Callable[..., Any]], str]] = {
-    "exact": (_exact, "the whole completion is the gold answer, character by character"),
-    "numeric": (_numeric, "the last number of the completion is the gold number"),
-    "math": (_math(), "mathematical equality of the last \\boxed{}, `Answer:` or `####`"),
-    "math:boxed": (_math("boxed"), "... of the last \\boxed{} alone"),
-    "math:gsm8k-strict": (_math("gsm8k-strict"), "... of the number after ####"),
-    "math:gsm8k-flexible": (_math("gsm8k-flexible"), "... of the last number anywhere"),
-    "math:dapo": (_math("dapo"), "... of the last `Answer:` line"),
-    "choice": (_choice, "a letter, an option's text, or a number: columns answer, options"),
-    "code": (_code("all"), "a program that passes all its tests, in the sandbox"),
-    "code:bare": (_code("all", bare=True), "the same; a text without a fence is a program, or continues the prompt"),
-    "code:fraction": (_code("fraction"), "the share of tests that it passes"),
-    "code:dense": (_code("dense"), "the share, rare tests weighing more (VeRPO)"),
-    "tag_format": (_tag_format, "<think>...</think>, then text; to be added to another"),
+# What each says is right stands in docs/rewards.md.
+REWARDS: dict[str, Callable[[], Callable[..., Any]]] = {
+    "exact": _exact,
+    "numeric": _numeric,
+    "math": _math(),
+    "math:boxed": _math("boxed"),
+    "math:gsm8k-strict": _math("gsm8k-strict"),
+    "math:gsm8k-flexible": _math("gsm8k-flexible"),
+    "math:dapo": _math("dapo"),
+    "choice": _choice,
+    "code": _code("all"),
+    "code:bare": _code("all", bare=True),
+    "code:fraction": _code("fraction"),
+    "code:dense": _code("dense"),
+    "tag_format": _tag_format,
 }
 
 
@@ -84,4 +85,4 @@ def make_reward(name: str) -> Callable[..., Any]:
             + " In a run also soft_overlong, beside another. Or your own function: "
             "package.module:function."
         )
-    return REWARDS[name][0]()
+    return REWARDS[name]()
