@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from riskpo.cli.quiet import quieten
+
 EPILOG = """\
 examples:
   riskpo tasks                                                       the table
@@ -65,6 +67,8 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
         raise ConfigError("riskpo tasks list takes no name; riskpo tasks show NAME shows one task.")
     if options.what != "list" and options.task is None:
         raise ConfigError(f"riskpo tasks {options.what} needs the NAME of a task: riskpo tasks lists them.")
+    if options.what == "export":
+        quieten()  # the bar of the writer of parquet
     return {"list": _list, "show": _show, "check": _check, "export": _export}[options.what](options)
 
 

@@ -7,6 +7,7 @@ Questions go to splits by a hash of their text, so that splits share none, whate
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections.abc import Sequence
 from functools import lru_cache, partial
@@ -14,6 +15,8 @@ from typing import Any
 
 from riskpo.errors import ConfigError, DataError, MissingExtraError, unknown_name
 from riskpo.tasks.base import BuiltInTask, Rows, Split
+
+logger = logging.getLogger(__name__)
 
 PREFIX = "gym:"
 SPLITS = {"test": (0,), "tune": (1,), "train": tuple(range(2, 10))}
@@ -100,7 +103,8 @@ def gym_reward(
         answer = extract(text_of(completion).rpartition("</think>")[2])
         try:
             score = 0.0 if answer is None else float(made.score_answer(answer, made[index]))
-        except Exception:  # noqa: BLE001  (whatever a task's own scorer raises)
+        except Exception as error:  # noqa: BLE001  (whatever a task's own scorer raises)
+            logger.warning(f"reasoning-gym's scorer of {name} failed: {type(error).__name__}: {error}. No verdict.")
             score = None
         scores.append(score)
     return scores
