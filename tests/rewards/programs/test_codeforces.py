@@ -4,7 +4,7 @@ import random
 import pytest
 
 from riskpo.errors import BadTestsError
-from riskpo.rewards.programs import codeforces as checkers_codeforces
+from riskpo.rewards.programs import codeforces
 from riskpo.rewards.programs.checkers import FormError, find_checker
 from riskpo.rewards.programs.codeforces import checker_of
 
@@ -184,7 +184,7 @@ def test_tiles_of_another_form():
 
 
 def test_a_tree_too_large_says_so(monkeypatch):
-    monkeypatch.setattr(checkers_codeforces, "_MOST_STEPS", 10)
+    monkeypatch.setattr(codeforces, "_MOST_STEPS", 10)
     given_input = "9 9\n" + "".join(f"{v} {v + 1}\n" for v in range(1, 9))
     with pytest.raises(BadTestsError, match="not larger ones"):
         right("1214_H", given_input, "Yes\n1 2 3 4 5 6 7 8 9", "Yes\n9 8 7 6 5 4 3 2 1")

@@ -8,7 +8,7 @@
 | `floats:1e-6` | as `tokens`, but numbers may differ by this much, absolutely or relative to the expected one |
 | `unordered`, `unordered:lines` | the same words, or the same lines (as words), in any order |
 | `missing` | cannot be told: several outputs are right and no checker is known; such rows are not scored |
-| `codeforces:1025_B` ... | any right output of that problem (checkers_codeforces.py) |
+| `codeforces:1025_B` ... | any right output of that problem (codeforces.py) |
 
 The whole output counts: one word too few or too many is wrong. Numbers are compared as text (`1.0` is not `1`) unless
 `floats` says otherwise, and `floats` knows decimal numbers alone: `nan`, `inf` and `1_000` are words. Bytes are
@@ -57,7 +57,7 @@ def find_checker(name: str) -> Checker:
     Raises:
         BadTestsError: there is none.
     """
-    from riskpo.rewards.programs import codeforces as checkers_codeforces  # noqa: F401  (registers its own)
+    from riskpo.rewards.programs import codeforces  # noqa: F401  (registers its own)
 
     if name == "missing":
         raise BadTestsError("several right outputs, needs a checker")

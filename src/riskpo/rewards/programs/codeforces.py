@@ -6,6 +6,9 @@ by its column `name` (`1025_B. Weakened Common Divisor`), unless its column `che
 What makes an output the best possible (a count, a length, whether there is any) is taken from the expected output; the
 rest is checked against the input. Some inputs of CodeContests are mutations that break the problem's own rules; where
 an input cannot be read, only the expected output is right.
+
+Tried on the problems' own tests: 1025_B, 1157_C2 and 1873_A. The rules of 1045_D, 1090_C, 1214_H and 1256_C agree with
+brute force on small cases, but had no tests of those problems to be tried on.
 """
 
 from __future__ import annotations
