@@ -14,7 +14,7 @@ def planned(monkeypatch):
     """Stops a run once its arguments are known, and hands them over."""
     seen = []
 
-    def stop(*arguments):
+    def stop(*arguments, **_):
         seen.append(arguments)
         raise DataError("enough")
 
@@ -113,7 +113,7 @@ def test_hints_are_for_the_verbose(rows, flags, level):
 
 
 def test_ctrl_c_outside_training(monkeypatch, capsys):
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("riskpo.runs.arguments.plan_new", interrupted)

@@ -3,8 +3,9 @@
 import pytest
 import yaml
 
-from riskpo.errors import ConfigError, ResumeError
+from riskpo.errors import ConfigError, MissingExtraError, ResumeError
 from riskpo.runs.arguments import plan_new, plan_resumed, recipes
+from riskpo.runs.ranges import check_machine
 
 
 def options(plan):
@@ -39,7 +40,51 @@ def test_a_recipe():
 
 @pytest.mark.parametrize("recipe", recipes())
 def test_every_recipe_resolves(recipe):
-    assert plan_new(recipe, None, []).settings["task"] in ("chain", "multiplication")
+    plan = plan_new(recipe, None, [], dry=True)
+    assert plan.settings["task"] == plan.run.task
+    assert "use_cpu" in plan.settings or plan.run.processes
+
+
+@pytest.mark.parametrize(
+    ("recipe", "processes", "prompts", "responses", "minibatch", "steps"),
+    [
+        # The first two as released: scripts/run_qwen2.5_1.5b_MVaR_dapomath.sh and ..._math.sh of the authors' code.
+        ("paper-hard", 8, 512, 10, 128, 500),
+        ("paper-easy", 4, 1024, 5, 512, 200),
+        ("paper-code", 8, 160, 8, 80, 300),
+        ("paper-geometry3k", 4, 160, 8, 80, 200),
+    ],
+)
+def test_the_paper_s_recipes_have_these_sizes(recipe, processes, prompts, responses, minibatch, steps):
+    plan = plan_new(recipe, None, [], dry=True)
+    training = plan.training
+    updates = training.steps_per_generation // training.gradient_accumulation_steps
+    assert plan.run.processes == processes
+    assert (training.prompts_per_generation, training.num_generations) == (prompts, responses)
+    assert prompts // updates == minibatch
+    assert training.max_steps // updates == steps
+    assert (training.learning_rate, training.beta, training.epsilon) == (1e-6, 0.0, 0.2)
+    assert (training.risk_config.risk_low, training.risk_config.risk_high) == (0.2, 0.8)
+    assert training.save_steps % updates == 0
+    assert plan.notes == ("looked at without a GPU: there is none here",)
+
+
+def test_sizes_that_are_meant_for_several_processes():
+    flags = ["--processes", "4", "--use_cpu", "true", "--bf16", "false", "--use_vllm", "false"]
+    plan = plan_new("paper-easy", None, flags)
+    assert plan.training.prompts_per_generation == 1024
+    with pytest.raises(ConfigError, match=r"meant for 4 processes, and 1 is running: .*--num_processes 4"):
+        check_machine(plan)
+    alone = plan_new("paper-easy", None, ["--processes", "1", *flags[2:]])
+    assert alone.training.prompts_per_generation == 256
+    check_machine(alone)
+
+
+def test_vllm_is_missed_before_anything_is_loaded(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    flags = ["--processes", "1", "--use_cpu", "true", "--bf16", "false"]
+    with pytest.raises(MissingExtraError, match=r"pip install \"riskpo\[vllm\]\""):
+        check_machine(plan_new("paper-easy", None, flags))
 
 
 def test_yaml_and_its_types(config):

@@ -74,6 +74,38 @@ def test_another_template_and_a_benchmark_in_its_words():
     assert inputs.source["held_out"]["task"] == "aime24"
 
 
+def test_two_data_sets_in_one_random_order():
+    write("math_train.jsonl", [{"problem": f"{n} + 9?", "answer": f"{n + 9}"} for n in range(8)])
+    flags = ["--task", "gsm8k, math", "--data_dir", ".", "--task_template", "boxed"]
+    inputs = check(own(*flags))
+    tasks = inputs.train["task"][:]
+    assert (tasks.count("gsm8k"), tasks.count("math")) == (12, 8)
+    assert tasks != sorted(tasks) != tasks[::-1]
+    assert len(set(inputs.train["prompt_id"][:])) == 20
+    assert inputs.reward.train(completions=[r"\\boxed{3}", "#### 3"], answer=["3", "3"]) == [1.0, 0.0]
+    assert inputs.source["train gsm8k"]["file"] == "gsm8k_train.jsonl"
+    assert inputs.source["train math"]["file"] == "math_train.jsonl"
+    assert contents(check(own(*flags, "--task_prompts", "7")).train) == contents(inputs.train)[:7]
+    asked = check(own(*flags, "--eval_prompts", "3", "--eval_split", "aime24", "--eval_samples", "32"))
+    assert [row["task"] for row in asked.held_out] == ["aime24"] * 3
+
+
+def test_what_cannot_be_mixed():
+    def refused(error, message, *flags):
+        with pytest.raises(error, match=message):
+            check(own("--data_dir", ".", *flags))
+
+    write("math_train.jsonl", [{"problem": f"{n} + 9?", "answer": f"{n + 9}"} for n in range(8)])
+    asked = ["--task_template", "boxed", "--eval_prompts", "3", "--eval_samples", "32"]
+    refused(ConfigError, r"gsm8k by math:gsm8k-strict, math by math:boxed\)", "--task", "gsm8k,math")
+    refused(ConfigError, "names one task twice", "--task", "gsm8k,gsm8k")
+    refused(ConfigError, "chain makes its rows", "--task", "gsm8k,chain")
+    refused(ConfigError, "with and without images", "--task", "gsm8k,geometry3k")
+    refused(ConfigError, "--data_file is of one task", "--task", "gsm8k,math", "--data_file", "twice.jsonl")
+    refused(DataError, "--eval_split test could be of any of gsm8k,math", "--task", "gsm8k,math", *asked)
+    refused(DataError, "there are 20 rows, 21 wanted", "--task", "gsm8k,math", *asked[:2], "--task_prompts", "21")
+
+
 def test_repeats_are_refused_and_can_be_left_out():
     flags = ["--task", "math", "--data_file", "twice.jsonl"]
     with pytest.raises(DataError, match=r"task math: 2 of 12 prompts repeat an earlier one\. --task_clean true leaves"):
@@ -184,6 +216,22 @@ def test_a_check_downloads_nothing_and_the_run_does(hub):
     assert found.reward is inputs.reward
     assert found.record["train"]["commit"] == "v1"
     assert hub == [("openai/gsm8k", "v1"), ("openai/gsm8k", "main", "train", "v1")]
+
+
+def test_two_data_sets_go_on_with_the_commits_they_began_with(hub, tmp_path):
+    run = tmp_path / "run"
+    (run / "checkpoint-2").mkdir(parents=True)
+    (run / "checkpoint-2" / "trainer_state.json").write_text("{}")
+    (run / "config.yaml").write_text("task: gsm8k,math\ntask_template: boxed\nmodel_name_or_path: some/model\n")
+    (run / "config.yaml").write_text(
+        (run / "config.yaml").read_text() + "use_cpu: true\nbf16: false\nper_device_train_batch_size: 40\n"
+    )
+    (run / RECORD).write_text('{"train gsm8k": {"commit": "one"}, "train math": {"commit": "two"}}')
+    plan = plan_resumed(run, [])
+    plan.training.allow_duplicate_prompts = True  # the fake hub gives both the same rows
+    task_inputs(plan, 0, hub=True)
+    assert ("openai/gsm8k", "one") in hub
+    assert ("EleutherAI/hendrycks_math", "two") in hub
 
 
 def test_a_resumed_run_goes_on_with_its_commit(hub, tmp_path):

@@ -68,7 +68,7 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
     if options.resume is not None:
         plan = plan_resumed(options.resume, flags)
     else:
-        plan = plan_new(recipe, options.config, flags)
+        plan = plan_new(recipe, options.config, flags, dry=options.dry_run)
     inputs = check(plan)
     if options.dry_run:
         _print_plan(plan, inputs, console)
@@ -87,7 +87,8 @@ def _print_plan(plan: Any, inputs: Any, console: Any) -> None:
     lines = [
         f"model: {describe_model(plan.model.model_name_or_path)}",
         f"training set: {rows}; held out: {len(inputs.held_out)} prompts",
-        f"prompts per step: {plan.training.prompts_per_generation}",
+        f"prompts per step: {plan.training.prompts_per_generation}"
+        + (f", on {plan.run.processes} processes" if plan.run.processes else ""),
         f"estimator: {describe_estimator(plan.training.risk_config)}",
         *(f"note: {note}" for note in (*plan.notes, *inputs.notes)),
         f"Checked: {', '.join(['options', *inputs.checked])}. Not checked: {', '.join(inputs.unchecked)}. Nothing was "

@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+import torch
 import yaml
 from trl import ModelConfig, TrlParser
 
@@ -28,7 +29,10 @@ RESUMABLE = {"max_steps", "num_train_epochs", "save_steps", "save_total_limit", 
 class RunArguments:
     """What is trained on what; everything else is RiskPOConfig's (training) or ModelConfig's (loading the model)."""
 
-    task: str | None = field(default=None, metadata={"help": "A task: gsm8k, chain, ...; `riskpo tasks` lists them."})
+    task: str | None = field(
+        default=None,
+        metadata={"help": "A task: gsm8k, chain, ... (`riskpo tasks` lists them), or several data sets: gsm8k,math."},
+    )
     task_prompts: int = field(
         default=0, metadata={"help": "Prompts drawn from the task; 0: as many as steps use, of a data set all."}
     )
@@ -59,6 +63,10 @@ class RunArguments:
         },
     )
     runs_dir: str = field(default="runs", metadata={"help": "Where runs without --output_dir get their folder."})
+    processes: int = field(
+        default=0,
+        metadata={"help": "Processes (GPUs) that the batch sizes are meant for; another number is an error. 0: any."},
+    )
     threads: int = field(default=0, metadata={"help": "CPU threads of torch; 0: torch's choice."})
     completions_every: int = field(
         default=10, metadata={"help": "Steps between files of completions in the run's folder; 0: none."}
@@ -103,8 +111,12 @@ def recipes() -> list[str]:
     return sorted(path.name[:-5] for path in resources.files("riskpo.recipes").iterdir() if path.name.endswith(".yaml"))
 
 
-def plan_new(recipe: str | None, config: str | None, flags: Sequence[str]) -> Plan:
+def plan_new(recipe: str | None, config: str | None, flags: Sequence[str], *, dry: bool = False) -> Plan:
     """A new run from a recipe's name or a YAML file, and flags that override it.
+
+    Args:
+        recipe, config, flags: as on the command line.
+        dry: it will not be run: a recipe for GPUs is then looked at on a machine without one.
 
     Raises:
         ConfigError: neither or both given, an unknown recipe, key or flag, a value that does not parse.
@@ -115,11 +127,20 @@ def plan_new(recipe: str | None, config: str | None, flags: Sequence[str]) -> Pl
         if recipe not in recipes():
             raise ConfigError(unknown_name("recipe", recipe, recipes()) + " Your own file: --config FILE.")
         source = resources.files("riskpo.recipes") / f"{recipe}.yaml"
-        return _plan(recipe, _read_yaml(source.read_text(encoding="utf-8"), recipe), flags)
+        return _looked_at(recipe, _read_yaml(source.read_text(encoding="utf-8"), recipe), flags, dry)
     path = Path(str(config))
     if not path.is_file():
         raise ConfigError(f"the configuration file {path} does not exist.")
-    return _plan(path.stem, _read_yaml(path.read_text(encoding="utf-8"), str(path)), flags)
+    return _looked_at(path.stem, _read_yaml(path.read_text(encoding="utf-8"), str(path)), flags, dry)
+
+
+def _looked_at(name: str, settings: dict[str, Any], flags: Sequence[str], dry: bool) -> Plan:
+    """A plan. The engine refuses options of a GPU where there is none: a dry run asks for a CPU there, and says so."""
+    if not dry or settings.get("use_cpu") or "use_cpu" in _flag_names(flags) or torch.accelerator.is_available():
+        return _plan(name, settings, flags)
+    plan = _plan(name, settings, [*flags, "--use_cpu", "true"])
+    kept = {key: value for key, value in plan.settings.items() if key != "use_cpu"}
+    return dataclasses.replace(plan, settings=kept, notes=("looked at without a GPU: there is none here",))
 
 
 def plan_resumed(folder: Path, flags: Sequence[str]) -> Plan:
@@ -212,6 +233,9 @@ def _plan(name: str, settings: dict[str, Any], flags: Sequence[str]) -> Plan:
     values = {**vars(model), **vars(training), **vars(run)}
     overrides = {key.removeprefix("no_") if key not in allowed else key for key in given}
     settings = {**settings, **{key: _plain(values[key]) for key in overrides}}
+    if run.processes:  # the sizes of a step are those on so many processes, wherever they are looked at
+        each = training.per_device_train_batch_size * training.steps_per_generation
+        training.generation_batch_size = each * run.processes
     directory = settings.pop("output_dir", None)
     return Plan(name, settings, run, training, model, None if directory is None else Path(directory))
 

@@ -46,14 +46,15 @@ def check_gold(train: Any, name: str | None, judge: Callable[..., Any]) -> str |
     bad = [row for row, problem in enumerate(problems, 1) if problem is not None]
     if not bad:
         return None
+    said = name or getattr(judge, "__name__", "of the task")
     reason = str(problems[bad[0] - 1]).rstrip(".")
     if len(bad) == len(golds):
         raise DataError(
-            f"reward {name} can use none of the {len(golds)} gold answers: the first, in row 1, is "
+            f"reward {said} can use none of the {len(golds)} gold answers: the first, in row 1, is "
             f"{_end_of(golds[0])}; {reason}."
         )
     return (
-        f"{len(bad)} of {len(golds)} gold answers cannot be used by reward {name} (the first: row {bad[0]}, "
+        f"{len(bad)} of {len(golds)} gold answers cannot be used by reward {said} (the first: row {bad[0]}, "
         f"{_end_of(golds[bad[0] - 1])}): their responses count for nothing."
     )
 

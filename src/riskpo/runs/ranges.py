@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Callable
 from typing import Any
 
 from riskpo.engines.trl_state import check_save_steps
-from riskpo.errors import ConfigError
+from riskpo.errors import ConfigError, MissingExtraError
 from riskpo.runs.arguments import Plan
 
 _POSITIVE = "a finite number > 0", lambda value: 0 < value < math.inf
@@ -34,6 +35,7 @@ _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "num_train_epochs": _POSITIVE,
     "num_iterations": _COUNT,
     "max_completion_length": _COUNT,
+    "processes": _OR_NONE,
     "threads": _OR_NONE,
     "completions_every": _OR_NONE,
     "task_prompts": _OR_NONE,
@@ -46,6 +48,26 @@ def check_ranges(plan: Plan) -> None:
         wanted, allowed = _RANGES.get(name, ("a number", lambda _: True))
         if isinstance(value, (int, float)) and (math.isnan(value) or not allowed(value)):
             raise ConfigError(f"--{name} must be {wanted}, got {value}.")
+
+
+def check_machine(plan: Plan) -> None:
+    """What a run needs of the machine that it is started on.
+
+    Raises:
+        ConfigError: another number of processes than the batch sizes are meant for.
+        MissingExtraError: `use_vllm` without vLLM.
+    """
+    if plan.training.use_vllm and importlib.util.find_spec("vllm") is None:
+        raise MissingExtraError("vllm", "vllm")
+    wanted, running = plan.run.processes, plan.training.world_size
+    if wanted in (0, running):
+        return
+    raise ConfigError(
+        f"the batch sizes of {plan.name} are meant for {wanted} processes, and {running} "
+        f"{'is' if running == 1 else 'are'} running: start it with accelerate launch --num_processes {wanted} -m "
+        f"riskpo.cli train ..., or set --processes {running} and sizes of your own (per_device_train_batch_size * "
+        "steps_per_generation responses a process and generation)."
+    )
 
 
 def check_saving(plan: Plan) -> None:

@@ -21,7 +21,7 @@ from riskpo.runs.arguments import Plan
 from riskpo.runs.data import check_gold, check_same_data, keep_data
 from riskpo.runs.environment import describe_environment, is_secret, record_resume
 from riskpo.runs.folder import check_free, discard, last_checkpoint, reserve
-from riskpo.runs.ranges import check_evaluation, check_ranges, check_saving
+from riskpo.runs.ranges import check_evaluation, check_machine, check_ranges, check_saving
 from riskpo.runs.rewards import RunReward, run_reward
 from riskpo.runs.task_data import RECORD, TaskInputs, asking_of, task_inputs
 from riskpo.tasks.asked import check_asking
@@ -113,6 +113,7 @@ def execute(plan: Plan, inputs: Inputs, console: Console) -> int:
 
     from riskpo.runs.callbacks import Begun
 
+    check_machine(plan)
     state = PartialState()
     if inputs.train is None and plan.run.task is not None:
         inputs = _checked(plan, task_inputs(plan, 0, hub=True, reward=inputs.reward))

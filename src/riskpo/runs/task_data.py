@@ -13,7 +13,7 @@ from riskpo.runs.rewards import RunReward, run_reward
 from riskpo.tasks.asked import Asking, check_asking, needs_hub, task_rows
 from riskpo.tasks.base import BuiltInTask, DataTask, Rows, Task
 from riskpo.tasks.registry import get_task
-from riskpo.tasks.rows import as_dataset
+from riskpo.tasks.rows import as_dataset, drawn
 
 RECORD = "task.json"  # in a run's folder: where its rows came from
 
@@ -62,44 +62,96 @@ def task_inputs(plan: Plan, count: int, *, hub: bool, reward: RunReward | None =
     Raises:
         ConfigError, DataError, MissingExtraError: what is wrong, and what to do.
     """
-    run, task, asking = plan.run, get_task(str(plan.run.task)), asking_of(plan.run)
-    check_asking(task, asking)
-    held, split = _held_out_task(task, run)
+    run, tasks, asking = plan.run, _tasks(plan.run), asking_of(plan.run)
+    task = tasks[0]
+    for one in tasks:
+        check_asking(one, asking)
+    held, split = _held_out_task(tasks, run)
     if run.eval_prompts and "image" in held.modality:
         raise ConfigError("--eval_prompts asks texts only, and this task has images: set it to 0, and use riskpo eval.")
-    reward = reward or _reward(plan, task, asking)
+    reward = reward or _reward(plan, tasks, asking)
     if not hub and (needs_hub(task, asking) or (run.eval_prompts and needs_hub(held, replace(asking, data_file=None)))):
         return TaskInputs(None, [], reward)
     kept = _kept_commits(plan)
-    wanted = run.task_prompts if isinstance(task, DataTask) else count
-    taken = replace(asking, revision=asking.revision or kept.get("train"))
-    train = task_rows(task.name, "train", wanted, run.task_seed, taken)
+    rows, record, notes = _train_rows(tasks, run, count, asking, kept)
     if not plan.training.allow_duplicate_prompts:
-        _check_repeats(task, train.rows)
-    data = as_dataset(train.rows)
-    record, notes = {"train": train.record}, train.notes
+        _check_repeats(str(run.task), rows)
+    data = as_dataset(rows)
     if not run.eval_prompts:
         return TaskInputs(data, [], reward, record if isinstance(task, DataTask) else None, notes)
-    found = task_rows(held.name, split, run.eval_prompts, 0, _asking_held_out(task, held, taken, kept))
+    found = task_rows(held.name, split, run.eval_prompts, 0, _asking_held_out(task, held, asking, kept))
     record["held_out"] = found.record
     notes = (*notes, *found.notes)
     return TaskInputs(data, found.rows, reward, record if isinstance(task, DataTask) else None, notes)
 
 
-def _asking_held_out(task: Task, held: Task, taken: Asking, kept: dict[str, str]) -> Asking:
+def _tasks(run: RunArguments) -> list[Task]:
+    """The tasks that `--task` names: one, or several data sets, which are mixed row by row.
+
+    Raises:
+        ConfigError: an unknown name, one twice, or several that cannot be mixed.
+    """
+    names = [name.strip() for name in str(run.task).split(",")]
+    tasks = [get_task(name) for name in names]
+    if len(tasks) == 1:
+        return tasks
+    if len(set(names)) != len(names):
+        raise ConfigError(f"--task names one task twice: {run.task}.")
+    made = [task.name for task in tasks if not isinstance(task, DataTask)]
+    if made:
+        raise ConfigError(f"--task {run.task}: only data sets can be mixed, and {made[0]} makes its rows.")
+    if len({task.modality for task in tasks}) > 1:
+        raise ConfigError(f"--task {run.task}: tasks with and without images cannot be mixed.")
+    for option in ("data_file", "dataset_revision"):
+        if getattr(run, option):
+            raise ConfigError(f"--{option} is of one task, and --task names {len(tasks)}: use --data_dir.")
+    return tasks
+
+
+def _train_rows(
+    tasks: list[Task], run: RunArguments, count: int, asking: Asking, kept: dict[str, str]
+) -> tuple[Rows, dict[str, Any], tuple[str, ...]]:
+    """Rows of one task, or of several in one random order; what to write down of each, and what to say."""
+    if len(tasks) == 1:
+        wanted = run.task_prompts if isinstance(tasks[0], DataTask) else count
+        taken = replace(asking, revision=asking.revision or kept.get("train"))
+        found = task_rows(tasks[0].name, "train", wanted, run.task_seed, taken)
+        return found.rows, {"train": found.record}, found.notes
+    parts = {f"train {task.name}": task.name for task in tasks}
+    loaded = {
+        part: task_rows(name, "train", 0, run.task_seed, replace(asking, revision=kept.get(part)))
+        for part, name in parts.items()
+    }
+    every = [row for found in loaded.values() for row in found.rows]
+    try:
+        rows = drawn(every, run.task_prompts, run.task_seed)
+    except ValueError as error:
+        raise DataError(f"--task {run.task}: {error}: lower --task_prompts.") from error
+    record = {part: found.record for part, found in loaded.items()}
+    return rows, record, tuple(note for found in loaded.values() for note in found.notes)
+
+
+def _asking_held_out(task: Task, held: Task, asking: Asking, kept: dict[str, str]) -> Asking:
     """Held-out rows are asked in the words of the training rows, and all of them."""
     if not isinstance(task, DataTask):
         return Asking()
+    revision = asking.revision or kept.get("train") if held is task else kept.get("held_out")
     return Asking(
-        data_dir=taken.data_dir,
-        revision=taken.revision if held is task else kept.get("held_out"),
-        template=task.find_template(taken.template).name,
-        system=taken.system,
+        data_dir=asking.data_dir,
+        revision=revision,
+        template=task.find_template(asking.template).name,
+        system=asking.system,
     )
 
 
-def _held_out_task(task: Task, run: RunArguments) -> tuple[Task, str]:
+def _held_out_task(tasks: list[Task], run: RunArguments) -> tuple[Task, str]:
     """The task and split that `eval_split` means: a split of the task, or another data set's test split."""
+    task = tasks[0]
+    if len(tasks) > 1 and run.eval_prompts and run.eval_split in task.splits:
+        raise DataError(
+            f"--eval_split {run.eval_split} could be of any of {run.task}: name a benchmark (math500), or set "
+            "--eval_prompts 0."
+        )
     if run.eval_split in task.splits or not run.eval_prompts:
         return task, run.eval_split
     try:
@@ -116,21 +168,32 @@ def _held_out_task(task: Task, run: RunArguments) -> tuple[Task, str]:
     return other, "test"
 
 
-def _reward(plan: Plan, task: Task, asking: Asking) -> RunReward:
+def _reward(plan: Plan, tasks: list[Task], asking: Asking) -> RunReward:
     if plan.run.reward:
         return run_reward(plan.run.reward, plan.training)
-    if isinstance(task, DataTask):
-        return run_reward([task.scorer_for(task.find_template(asking.template))], plan.training)
-    assert isinstance(task, BuiltInTask)
-    return RunReward(task.reward, task.reward, ())
+    if isinstance(tasks[0], BuiltInTask):
+        return RunReward(tasks[0].reward, tasks[0].reward, ())
+    scorers = {task.name: task.scorer_for(task.find_template(asking.template)) for task in map(_as_data, tasks)}
+    if len(set(scorers.values())) > 1:
+        said = ", ".join(f"{name} by {scorer}" for name, scorer in scorers.items())
+        raise ConfigError(
+            f"--task {plan.run.task}: asked in their own words the tasks are scored differently ({said}). Ask all in "
+            "one form with --task_template, e.g. boxed, or set --reward."
+        )
+    return run_reward([next(iter(scorers.values()))], plan.training)
 
 
-def _check_repeats(task: Task, rows: Rows) -> None:
+def _as_data(task: Task) -> DataTask:
+    assert isinstance(task, DataTask)
+    return task
+
+
+def _check_repeats(name: str, rows: Rows) -> None:
     prompts = [str(row["prompt"]) for row in rows if "image" not in row]
     repeats = len(prompts) - len(set(prompts))
     if repeats:
         raise DataError(
-            f"task {task.name}: {repeats} of {len(prompts)} prompts repeat an earlier one. --task_clean true leaves "
+            f"task {name}: {repeats} of {len(prompts)} prompts repeat an earlier one. --task_clean true leaves "
             "out repeats, conflicts and known wrong golds; --task_decontaminate true also what benchmarks ask; "
             "--allow_duplicate_prompts true keeps all."
         )
