@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,14 @@ import torch
 from riskpo.rewards.registry import REWARDS
 from riskpo.risk import PRESETS, RiskConfig, RiskState, risk_advantages
 from riskpo.risk.config import CHOICES
+from riskpo.runs.arguments import recipes
 from riskpo.runs.rewards import OVERLONG
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "experiments/LOG.md",
 ]
 METHOD = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
@@ -61,7 +63,7 @@ def test_every_metric_is_explained():
 
 
 def tables():
-    from experiments import mean_theorem, variance, weight_by_difficulty
+    from experiments import mean_theorem, paper_recipes, variance, weight_by_difficulty
 
     from benchmarks import pairing_cost
 
@@ -69,6 +71,31 @@ def tables():
     yield "method.md", "variance", variance.PATH, variance.table
     for script in (mean_theorem, weight_by_difficulty):
         yield "method.md", script.__name__.split(".")[-1], script.RESULT, script.table
+    for recipe in paper_recipes.PAPER:
+        for part, table in (("scores", paper_recipes.score_table), ("cost", paper_recipes.cost_table)):
+            taken = partial(_of_recipe, table, recipe, part)
+            yield f"recipes/{recipe}.md", part, paper_recipes.RESULTS, taken
+
+
+def _of_recipe(table, recipe, part, found):
+    return table(found[recipe][part]) + "\n"
+
+
+def test_every_recipe_of_the_paper_has_its_page_and_its_cost():
+    from experiments import paper_recipes
+
+    kept = json.loads(paper_recipes.RESULTS.read_text(encoding="utf-8"))
+    assert {name for name in recipes() if name.startswith("paper-")} == set(kept)
+    assert paper_recipes.measure() == kept
+
+
+def test_standard_errors_of_single_samples():
+    """By hand: .333 over 30 questions is +- .0860; .808 over 1 319 +- .0109."""
+    from experiments.paper_recipes import score_row
+
+    assert score_row("AIME24", 30, 33.3, 20.0)["error"] == pytest.approx(8.6045, abs=1e-3)
+    assert score_row("AIME24", 30, 33.3, 20.0)["difference_error"] == pytest.approx(11.2858, abs=1e-3)
+    assert score_row("GSM8K", 1319, 80.3, None)["error"] == pytest.approx(1.0951, abs=1e-3)
 
 
 def test_every_reward_is_explained():

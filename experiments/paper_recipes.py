@@ -1,0 +1,150 @@
+"""How well do the paper's numbers stand, and what would repeating them cost?
+
+    python experiments/paper_recipes.py    # a second; writes results/<this name>.json and docs/recipes/*.md
+
+The paper's scores are pass@1 of one sample a question (arXiv 2510.00911, tables 1 and 2; GRPO's row beside it). A score
+p over M questions then has the standard error sqrt(p (1 - p) / M) over what the questions and the samples may be, and
+the difference of two of them, unpaired, the root of the sum of both squares; an average over K benchmarks that of the
+sum of all squares over K.
+
+The cost is an upper bound by arithmetic, not a measurement: every completion as long as allowed; 10 N operations per
+token and parameter (forward and backward 6, recomputed activations 2, old log-probabilities 2) at 40 %
+of an H100's 989 TFLOP/s; sampling at `SAMPLED` tokens per second and GPU.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+from experiments.pages import write_block
+
+from riskpo.runs.arguments import plan_new
+
+RESULTS = Path(__file__).parent / "results" / "paper_recipes.json"
+# benchmark: (questions, RiskPO's pass@1 in %, GRPO's)
+PAPER: dict[str, dict[str, tuple[int, float, float | None]]] = {
+    "paper-hard": {
+        "AIME25": (30, 33.3, 20.0),
+        "AIME24": (30, 33.3, 20.0),
+        "AMC": (83, 60.8, 56.6),
+        "MATH500": (500, 81.8, 79.2),
+        "Minerva": (272, 29.5, 27.1),
+        "OlympiadBench": (674, 41.2, 39.6),
+    },
+    "paper-easy": {"MATH": (5000, 56.2, None), "GSM8K": (1319, 80.3, None)},
+    "paper-code": {"LiveCodeBench": (1055, 26.8, None)},
+    "paper-geometry3k": {"Geometry3K": (601, 54.5, None)},
+}
+AVERAGES = {"paper-hard": (46.65, 40.41), "paper-easy": (68.25, 66.55)}
+PARAMETERS = {"paper-hard": 1.78e9, "paper-easy": 1.54e9, "paper-code": 1.78e9, "paper-geometry3k": 3.75e9}
+PEAK, SHARE, SAMPLED = 989e12, 0.4, {"paper-geometry3k": 4e3}
+DEFAULT_SAMPLED = 8e3
+
+
+def score_row(name: str, questions: int, score: float, other: float | None) -> dict[str, Any]:
+    """A benchmark's scores in % with their standard errors."""
+
+    def error(value: float) -> float:
+        return 100 * math.sqrt(value / 100 * (1 - value / 100) / questions)
+
+    row = {"benchmark": name, "questions": questions, "paper": score, "error": error(score), "grpo": other}
+    if other is not None:
+        row |= {"difference": score - other, "difference_error": math.hypot(error(score), error(other))}
+    return row
+
+
+def average_row(rows: list[dict[str, Any]], score: float, other: float) -> dict[str, Any]:
+    """The average of a table's benchmarks; its difference's error only where every row of GRPO's is known."""
+    each = len(rows)
+    row = {"benchmark": "average", "questions": sum(one["questions"] for one in rows), "paper": score, "grpo": other}
+    row |= {"error": math.sqrt(sum(one["error"] ** 2 for one in rows)) / each, "difference": score - other}
+    if all(one["grpo"] is not None for one in rows):
+        row["difference_error"] = math.sqrt(sum(one["difference_error"] ** 2 for one in rows)) / each
+    return row
+
+
+def cost_of(recipe: str) -> dict[str, Any]:
+    """Tokens, operations and hours of a recipe, at most."""
+    plan = plan_new(recipe, None, [], dry=True)
+    training = plan.training
+    generations = training.max_steps * training.gradient_accumulation_steps // training.steps_per_generation
+    tokens = generations * training.generation_batch_size * training.max_completion_length
+    operations = 10 * PARAMETERS[recipe] * tokens
+    sampled = SAMPLED.get(recipe, DEFAULT_SAMPLED)
+    hours = {
+        "sampling": tokens / sampled / plan.run.processes / 3600,
+        "training": operations / (PEAK * SHARE) / plan.run.processes / 3600,
+    }
+    return {
+        "gpus": plan.run.processes,
+        "generations": generations,
+        "tokens": tokens,
+        "operations": operations,
+        "sampled_per_second_and_gpu": sampled,
+        "hours": hours,
+        "gpu_hours": sum(hours.values()) * plan.run.processes,
+    }
+
+
+def measure() -> dict[str, Any]:
+    """Every recipe's scores and cost."""
+    found = {}
+    for recipe, benchmarks in PAPER.items():
+        rows = [score_row(name, *values) for name, values in benchmarks.items()]
+        if recipe in AVERAGES:
+            rows.append(average_row(rows, *AVERAGES[recipe]))
+        found[recipe] = {"scores": rows, "cost": cost_of(recipe)}
+    return found
+
+
+def score_table(rows: list[dict[str, Any]]) -> str:
+    """The scores as Markdown."""
+
+    def of(value: float | None, error: float | None, form: str) -> str:
+        if value is None:
+            return "-"
+        return f"{value:{form}}" + ("" if error is None else f" ± {error:.1f}")
+
+    lines = [
+        "| benchmark | questions | paper, pass@1 % ± standard error | GRPO | difference |",
+        "|---|---|---|---|---|",
+    ]
+    for row in rows:
+        form = ".2f" if row["benchmark"] == "average" else ".1f"
+        cells = [row["benchmark"], f"{row['questions']:,}", of(row["paper"], row["error"], form)]
+        cells += [of(row["grpo"], None, form)]
+        cells += [of(row.get("difference"), row.get("difference_error"), f"+{form}")]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def cost_table(cost: dict[str, Any]) -> str:
+    """The cost as Markdown."""
+    hours = cost["hours"]
+    return "\n".join(
+        [
+            "| GPUs | generations | tokens | sampling | training | GPU-hours |",
+            "|---|---|---|---|---|---|",
+            f"| {cost['gpus']} | {cost['generations']:,} | {cost['tokens'] / 1e9:.1f} billion | "
+            f"{hours['sampling']:.0f} h at {cost['sampled_per_second_and_gpu']:,.0f} tokens/s a GPU | "
+            f"{hours['training']:.0f} h | {cost['gpu_hours']:,.0f} |",
+        ]
+    )
+
+
+def main() -> None:
+    found = measure()
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    for recipe, one in found.items():
+        write_block(f"recipes/{recipe}.md", "scores", score_table(one["scores"]))
+        write_block(f"recipes/{recipe}.md", "cost", cost_table(one["cost"]))
+
+
+if __name__ == "__main__":
+    main()
