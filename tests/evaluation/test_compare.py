@@ -145,6 +145,14 @@ def test_all_equal(score, samples):
     assert "nan" not in json.dumps(comparison.as_dict(), allow_nan=False)
 
 
+def test_no_sentence_names_more_than_100_points():
+    """Two questions with one sample each find nothing: a difference of 190 points does not exist."""
+    found = compare({"t": {"a": [1.0], "b": [0.0]}}, {"t": {"a": [0.0], "b": [1.0]}}).tasks["t"]
+    assert found.needed.detectable > 1.0
+    assert "With so few questions no difference, however large, would be found" in found.sentence
+    assert "points would be found" not in found.sentence
+
+
 def test_the_same_gain_on_every_question():
     """Differences without spread are no proof of a difference without error."""
     a = {str(q): [1.0, 1.0, 0.0, 0.0] for q in range(40)}

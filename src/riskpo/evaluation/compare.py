@@ -257,7 +257,11 @@ def _sentence(found: Difference, where: str, corrected_for: int, pooled: int, na
 def _missing(found: Difference, pooled: int) -> str:
     """What would be needed."""
     what = found.needed
-    detectable = f"A true difference of {100 * what.detectable:.1f} points would be found with {_POWER} power."
+    detectable = (
+        f"A true difference of {100 * what.detectable:.1f} points would be found with {_POWER} power."
+        if what.detectable <= 1.0
+        else f"With so few questions no difference, however large, would be found with {_POWER} power."
+    )
     if what.questions is None:
         return f"No difference was seen. {detectable}"
     size = f"To find a difference of this size with {_POWER} power"

@@ -14,6 +14,8 @@ from riskpo.evaluation.runner import Question
 from riskpo.rewards.adapters import VerifierReward
 from riskpo.rewards.judge import Judge
 
+_LISTED = 5  # questions that are named
+
 
 @dataclass(frozen=True)
 class QuestionSet:
@@ -78,17 +80,31 @@ def question_set(
     if 0 < limit < len(chosen):
         places = sorted(Random(limit_seed).sample(range(len(chosen)), limit))
         chosen = [chosen[place] for place in places]
-    if isinstance(judge.reward, VerifierReward):
-        bad = [(row, why) for row, why in zip(chosen, judge.reward.verifier.check_gold(chosen), strict=True) if why]
-        if len(bad) == len(chosen):
-            raise DataError(f"{name}: scorer {judge.name} can use none of the {len(bad)} gold answers: {bad[0][1]}")
     questions = tuple(Question(_name(row), row, _images(row)) for row in chosen)
+    about = {**(about or {}), "notes": [*(about or {}).get("notes", []), *_bad_golds(name, questions, judge)]}
     names = [question.name for question in questions]
     if len(set(names)) != len(names):
         twice = next(one for one in names if names.count(one) > 1)
         raise DataError(f"{name}: two questions are named {twice!r}: add a column prompt_id, or drop repeats.")
     extra = {"limit": limit, "limit_seed": limit_seed} if limit else {}
-    return QuestionSet(name, questions, judge, {**(about or {}), **extra})
+    return QuestionSet(name, questions, judge, {**about, **extra})
+
+
+def _bad_golds(name: str, questions: Sequence[Question], judge: Judge) -> list[str]:
+    """A line about gold answers that the scorer cannot use, before any model is loaded."""
+    if not isinstance(judge.reward, VerifierReward):
+        return []
+    reasons = judge.reward.verifier.check_gold([question.row for question in questions])
+    bad = [(question.name, why) for question, why in zip(questions, reasons, strict=True) if why]
+    if len(bad) == len(questions):
+        raise DataError(f"{name}: scorer {judge.name} can use none of the {len(bad)} gold answers: {bad[0][1]}")
+    if not bad:
+        return []
+    listed = ", ".join(one for one, _ in bad[:_LISTED]) + (", ..." if len(bad) > _LISTED else "")
+    return [
+        f"{len(bad)} of {len(questions)} gold answers cannot be used by scorer {judge.name}, so that answers to them "
+        f"are not judged: {listed} ({bad[0][1].rstrip('.')})"
+    ]
 
 
 def _name(row: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from riskpo.evaluation.questions import QuestionSet
 from riskpo.evaluation.records import read_records
 from riskpo.evaluation.results import check_ks, default_ks, task_results
 from riskpo.evaluation.runner import Progress, evaluate_task
-from riskpo.models.registry import resolve_model
+from riskpo.models.registry import hub_commit, resolve_model
 from riskpo.runs.environment import describe_environment, record_resume
 
 BATCH_SIZES = {"transformers": 64, "vllm": 4096}
@@ -120,10 +120,14 @@ def run_evaluation(
         The folder and the results.
 
     Raises:
+        ConfigError: the model is neither here nor on the hub.
         ResumeError, RunExistsError: the folder is another's.
     """
     resolved = str(resolve_model(plan.model, build=True))
-    config = plan.config(resolved)
+    # The commit is looked up once and then loaded: a hub that moves on meanwhile changes nothing.
+    commit = hub_commit(resolved, plan.revision)
+    config = {**plan.config(resolved), "commit": commit}
+    plan = replace(plan, revision=commit or plan.revision)
     folder = plan.folder or default_folder(plan.root, plan.model, config)
     check_folder(folder)  # before a lock is put there
     with locked(folder):

@@ -46,6 +46,28 @@ def resolve_model(name: str, *, build: bool, console: Any = None) -> str | Path:
     return smollm2(on_build=say) if build else name
 
 
+def hub_commit(name: str, revision: str | None = None) -> str | None:
+    """The commit that a revision of a hub model stands for now; None for a local folder.
+
+    Without the hub, the copy in the local cache says it, which is the one that would be loaded.
+
+    Raises:
+        ConfigError: the hub cannot be reached and nothing is in the cache, or it has no such model or revision.
+    """
+    if Path(name).expanduser().is_dir() or name.startswith(PREFIX):
+        return None
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    try:
+        return str(HfApi().model_info(name, revision=revision).sha)
+    except Exception as error:  # whatever the network and the client raise
+        cached = try_to_load_from_cache(name, "config.json", revision=revision)
+        if isinstance(cached, str):
+            return Path(cached).parent.name
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"the model {name} is no local folder, and the hub does not have it: {reason}") from error
+
+
 def describe_model(name: str) -> str:
     """Where a model that `resolve_model` accepts comes from, in a few words."""
     if name.startswith(PREFIX):
