@@ -13,6 +13,7 @@ from riskpo.evaluation.bounds import difference_bounds, question_bounds, samplin
 from riskpo.evaluation.intervals import (
     Interval,
     average_variances,
+    change_interval,
     pass_variances,
     question_interval,
     run_interval,
@@ -74,6 +75,17 @@ def test_one_question_is_refused():
     assert (found.mean, found.low, found.high) == (0.5, None, None)
     assert "at least 2" in found.refused
     assert found.as_dict()["refused"] == found.refused
+
+
+def test_a_change_by_hand():
+    """Differences .25, .25, 0, 0: variance 1/64; n / k = 8: the error is sqrt((4/64 + 1/16) / 12); t of 3 3.1824."""
+    found = change_interval([0.5, 0.5, 1.0, np.nan, 0.0], [0.75, 0.75, 1.0, 0.5, 0.0], 8.0)
+    half = 3.182446 * math.sqrt((4 / 64 + 0.5 / 8) / 12)
+    assert (found.mean, found.units) == (0.125, 4)
+    assert (found.low, found.high) == pytest.approx((0.125 - half, 0.125 + half), abs=1e-6)
+    assert change_interval([0.5], [1.0], 8.0).refused.startswith("one question")
+    with pytest.raises(DataError, match="one each for every question"):
+        change_interval([0.5], [1.0, 0.5], 8.0)
 
 
 def test_samples():

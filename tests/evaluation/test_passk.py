@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskpo.errors import ConfigError, DataError
-from riskpo.evaluation import passk
-from riskpo.evaluation.passk import average, count, over_questions, pass_at_k, pass_at_ks
+from riskpo.evaluation.passk import average, count, pass_at_k, pass_at_ks
 
 
 def at(correct, samples, k):
@@ -126,44 +125,3 @@ def test_average_is_pass_at_1():
 def test_refused(call, error, says):
     with pytest.raises(error, match=says):
         call()
-
-
-# --- intervals ---
-
-
-def test_by_hand_interval():
-    """Without spread no interval; of two questions, 0 and 1, a quarter of the resamples shows only zeros."""
-    assert vars(over_questions(np.full(7, 0.3))) == pytest.approx({"mean": 0.3, "low": 0.3, "high": 0.3})
-    assert vars(over_questions(np.array([0.0, 1.0]))) == {"mean": 0.5, "low": 0.0, "high": 1.0}
-
-
-def test_deterministic():
-    values_Q = np.random.default_rng(0).random(50)
-    assert over_questions(values_Q) == over_questions(values_Q) != over_questions(values_Q, seed=1)
-
-
-def test_width_follows_the_standard_error():
-    values_Q = np.random.default_rng(0).normal(size=400)
-    estimate = over_questions(values_Q)
-    error = values_Q.std() / 20
-    assert estimate.low == pytest.approx(values_Q.mean() - 1.96 * error, abs=0.1 * error)
-    assert estimate.high == pytest.approx(values_Q.mean() + 1.96 * error, abs=0.1 * error)
-
-
-def test_a_paired_difference_is_narrower():
-    """Questions differ much, the change on each is the same: only pairing sees it."""
-    before_Q = np.random.default_rng(0).random(100)
-    change = over_questions(before_Q + 0.05 - before_Q)
-    assert change.high - change.low == pytest.approx(0.0, abs=1e-12)
-
-
-def test_coverage(monkeypatch):
-    """Of 400 intervals, from questions of unequal difficulty sampled 8 times each, about 95 % hold the true mean."""
-    monkeypatch.setattr(passk, "RESAMPLES", 1000)
-    rng = np.random.default_rng(0)
-    covered = 0
-    for run in range(400):
-        correct_Q = rng.binomial(8, rng.beta(1, 2, size=60))
-        estimate = over_questions(pass_at_k(correct_Q, 8, 1), seed=run)
-        covered += estimate.low <= 1 / 3 <= estimate.high
-    assert 0.92 <= covered / 400 <= 0.975

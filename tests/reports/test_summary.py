@@ -2,11 +2,13 @@
 
 import io
 import json
+import math
 from datetime import datetime, timedelta, timezone
 
 import pytest
 from rich.console import Console
 
+from riskpo.evaluation.intervals import question_interval
 from riskpo.reports.summary import compare, describe_method, summarise, table_of
 from riskpo.runs.arguments import plan_new
 
@@ -30,8 +32,9 @@ def test_compare_by_hand():
     assert values["pass@2"]["before"]["mean"] == pytest.approx((0 + 1 / 2 + 5 / 6 + 1) / 4)
     assert values["pass@2"]["change"]["mean"] == pytest.approx((1 / 2 + 1 / 3 + 1 / 6 + 0) / 4)
     assert values["pass@4"]["change"]["mean"] == pytest.approx(1 / 4)
-    # Resamples of the changes 1, 0, 0, 0: the 2.5 % quantile has no one, the 97.5 % quantile three.
-    assert values["pass@4"]["change"] == pytest.approx({"mean": 0.25, "low": 0.0, "high": 0.75})
+    # The changes 1, 0, 0, 0 have the variance 3/16; the error is sqrt((4 * 3/16 + 1/2) / 3 / 4), t of 3 is 3.1824.
+    change = 3.182446 * math.sqrt((4 * 3 / 16 + 1 / 2) / 12)
+    assert values["pass@4"]["change"] == pytest.approx({"mean": 0.25, "low": 0.25 - change, "high": 1.0}, abs=1e-5)
     assert json.loads(json.dumps(values)) == values
 
 
@@ -47,9 +50,20 @@ def test_the_table_fits_eighty_columns(swap):
 
 def test_the_table_by_hand():
     lines = [line.split() for line in printed(table_of(compare(BEFORE, AFTER, [4]))).splitlines()]
-    assert ["pass@4", ".750", "[.250,", "1.000]", "1.000", "[1.000,", "1.000]", "+.250", "[.000,", ".750]"] in lines
+    (row,) = [line for line in lines if line[:1] == ["pass@4"]]
+    assert (row[1], row[4], row[7:]) == (".750", "1.000", ["+.250", "[-.777,", "1.000]"])
+    assert [float(row[place].strip("[,]")) for place in (2, 3)] == pytest.approx(
+        [round(bound, 3) for bound in (question_interval([0, 1, 1, 1]).low, question_interval([0, 1, 1, 1]).high)]
+    )
     assert ["entropy", "1.250", ".500", "-.750"] in lines
     assert ["4", "held-out", "prompts", "x", "4", "samples;", "95", "%"] in [line[:8] for line in lines]
+
+
+def test_one_question_has_no_interval():
+    one = {"correct": [2], "samples": 4, "entropy": 1.0}
+    values = compare(one, one, [1])
+    assert values["pass@1"]["change"] == {"mean": 0.0, "low": None, "high": None}
+    assert ["pass@1", ".500", ".500", "+.000"] in [line.split() for line in printed(table_of(values)).splitlines()]
 
 
 def test_the_method_in_a_line():

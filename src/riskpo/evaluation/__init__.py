@@ -1,1 +1,1 @@
-"""What a model can do, with intervals: sampling, pass@k, and bootstrap over questions."""
+"""What a model can do, with intervals: sampling, pass@k, intervals over questions, comparisons."""

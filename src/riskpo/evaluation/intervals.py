@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from riskpo.errors import ConfigError, DataError
-from riskpo.evaluation.bounds import LEVEL, question_bounds, sampling_bounds
+from riskpo.evaluation.bounds import LEVEL, difference_bounds, question_bounds, sampling_bounds
 from riskpo.evaluation.passk import none_of, scores_array
 from riskpo.evaluation.student import t_quantile
 
@@ -40,7 +40,7 @@ class Interval:
     """A mean and how far it may be off.
 
     Args:
-        mean: the score, in [0, 1].
+        mean: the score, in [0, 1], or a change of one, in [-1, 1].
         low: the lower bound; None if the interval was refused.
         high: the upper bound; None if the interval was refused.
         source: what would be drawn again: samples, questions or runs.
@@ -89,6 +89,31 @@ def question_interval(values_Q: ArrayLike, level: float = LEVEL) -> Interval:
         why = "one question says nothing about others: an interval over questions needs at least 2."
         return Interval(mean, None, None, "questions", questions, why, level)
     low, high = question_bounds(mean, values.var(), questions, level)
+    return Interval(mean, float(low), float(high), "questions", questions, level=level)
+
+
+def change_interval(before_Q: ArrayLike, after_Q: ArrayLike, blocks: float, level: float = LEVEL) -> Interval:
+    """Of the change on the same questions, over draws of questions: `bounds.difference_bounds`.
+
+    Args:
+        before_Q: one value a question in [0, 1].
+        after_Q: the same questions later, as many.
+        blocks: n / k, at least 1.
+        level: of the interval.
+
+    Raises:
+        DataError: no value, one outside [0, 1], or arrays of different lengths.
+    """
+    before, after = (np.asarray(values, dtype=np.float64) for values in (before_Q, after_Q))
+    if before.shape != after.shape:
+        raise DataError(f"values of shapes {before.shape} and {after.shape}: one each for every question.")
+    there = ~np.isnan(before) & ~np.isnan(after)
+    change = _values(after[there]) - _values(before[there])
+    mean, questions = float(change.mean()), len(change)
+    if questions < 2:
+        why = "one question says nothing about others: an interval over questions needs at least 2."
+        return Interval(mean, None, None, "questions", questions, why, level)
+    low, high = difference_bounds(mean, change.var(), questions, blocks, level)
     return Interval(mean, float(low), float(high), "questions", questions, level=level)
 
 

@@ -16,8 +16,6 @@ from riskpo.errors import ConfigError, DataError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-RESAMPLES = 10_000
-_HELD_AT_ONCE = 4_000_000  # drawn questions: 32 MB
 _ROUNDING = 1e-6  # a score within this of 1 is full marks
 
 
@@ -142,35 +140,3 @@ def average(scores: Sequence[Sequence[float | None]] | Floats) -> Floats:
     means: Floats = np.nansum(scores_QS, axis=1) / np.maximum(usable_Q, 1)
     means[usable_Q == 0] = np.nan
     return means
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over questions with its 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def over_questions(values_Q: Floats, seed: int = 0) -> Estimate:
-    """Mean and 95 % percentile bootstrap over questions: how far another draw of questions would move the mean.
-
-    The values' own sampling noise is part of their spread, so it is inside the interval. With few questions, or many
-    that nearly always fail, it is too narrow, and without spread it has no width: `intervals.question_interval` is
-    better. This one stays for the table at the end of a run, whose published numbers were made with it.
-
-    Args:
-        values_Q: one value a question (or a difference of two models on the same question: a paired comparison).
-        seed: seeds the resampling.
-    """
-    questions = len(values_Q)
-    if questions == 0:
-        raise ConfigError("an interval over questions needs at least one question.")
-    rng = np.random.default_rng(seed)
-    # In parts: resamples x questions would be gigabytes for a large set.
-    rows = max(_HELD_AT_ONCE // questions, 1)
-    parts = [min(rows, RESAMPLES - start) for start in range(0, RESAMPLES, rows)]
-    means = np.concatenate([values_Q[rng.integers(questions, size=(part, questions))].mean(axis=1) for part in parts])
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Estimate(float(values_Q.mean()), float(low), float(high))

@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from riskpo.evaluation.passk import over_questions, pass_at_k
+from riskpo.evaluation.intervals import question_interval
+from riskpo.evaluation.passk import pass_at_k
 
 # Okabe and Ito's colours: distinct for colour-blind readers and in print.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
@@ -81,9 +82,11 @@ def _quantiles(axis: Axes, metrics: list[dict[str, Any]]) -> None:
 def _pass_curve(axis: Axes, evaluation: dict[str, Any], label: str, color: str) -> None:
     samples, correct = evaluation["samples"], np.array(evaluation["correct"])
     ks = np.unique(np.geomspace(1, samples, 25).round().astype(int))
-    estimates = [over_questions(pass_at_k(correct, samples, int(k))) for k in ks]
+    estimates = [question_interval(pass_at_k(correct, samples, int(k))) for k in ks]
     axis.plot(ks, [e.mean for e in estimates], color=color, linewidth=2, label=label)
-    axis.fill_between(ks, [e.low for e in estimates], [e.high for e in estimates], color=color, alpha=0.15)
+    if len(correct) > 1:  # one question says nothing about others
+        low, high = ([getattr(e, side) for e in estimates] for side in ("low", "high"))
+        axis.fill_between(ks, low, high, color=color, alpha=0.15)
 
 
 def _smooth(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from riskpo.atomic import read_json, write_json
-from riskpo.evaluation.passk import Estimate, over_questions, pass_at_k
+from riskpo.evaluation.intervals import Interval, change_interval, question_interval
+from riskpo.evaluation.passk import pass_at_k
 from riskpo.reports.describe import describe_estimator
 from riskpo.reports.figures import read_metrics, run_figure
 
@@ -41,10 +42,17 @@ def compare(before: dict[str, Any], after: dict[str, Any], ks: list[int]) -> dic
     rows: dict[str, Any] = {"questions": len(after["correct"]), "samples": samples}
     for k in ks:
         first, last = (pass_at_k(np.array(part["correct"]), samples, k) for part in (before, after))
-        estimates = {"before": first, "after": last, "change": last - first}
-        rows[f"pass@{k}"] = {name: vars(over_questions(values)) for name, values in estimates.items()}
+        rows[f"pass@{k}"] = {
+            "before": _plain(question_interval(first)),
+            "after": _plain(question_interval(last)),
+            "change": _plain(change_interval(first, last, samples / k)),
+        }
     rows["entropy"] = {"before": before["entropy"], "after": after["entropy"]}
     return rows
+
+
+def _plain(interval: Interval) -> dict[str, float | None]:
+    return {"mean": interval.mean, "low": interval.low, "high": interval.high}
 
 
 def table_of(evaluation: dict[str, Any]) -> Table:
@@ -59,7 +67,7 @@ def table_of(evaluation: dict[str, Any]) -> Table:
         table.add_column(column, justify="left" if not column else "right")
     for name, row in evaluation.items():
         if name.startswith("pass@"):
-            table.add_row(name, *(_cell(Estimate(**row[part]), part) for part in ("before", "after", "change")))
+            table.add_row(name, *(_cell(row[part], part) for part in ("before", "after", "change")))
     entropy = evaluation["entropy"]
     change = entropy["after"] - entropy["before"]
     cells = (f"{entropy['before']:.3f}", f"{entropy['after']:.3f}", f"{change:+.3f}")
@@ -76,10 +84,13 @@ def describe_method(plan: Any) -> str:
     )
 
 
-def _cell(estimate: Estimate, part: str) -> str:
+def _cell(estimate: dict[str, float | None], part: str) -> str:
     sign = "+" if part == "change" else ""
-    low, high = (_short(f"{value:.3f}") for value in (estimate.low, estimate.high))
-    return f"{_short(f'{estimate.mean:{sign}.3f}')} [{low}, {high}]"
+    mean = _short(f"{estimate['mean']:{sign}.3f}")
+    if estimate["low"] is None:  # one question
+        return mean
+    low, high = (_short(f"{estimate[side]:.3f}") for side in ("low", "high"))
+    return f"{mean} [{low}, {high}]"
 
 
 def _short(number: str) -> str:
