@@ -25,7 +25,7 @@ def doctor(*flags):
 
 
 def kinds(path):
-    return {(finding["level"], finding["kind"]) for finding in json.loads(path.read_text())["findings"]}
+    return {(finding["level"], finding["code"]) for finding in json.loads(path.read_text())["findings"]}
 
 
 def test_the_numeric_reward_has_the_holes_it_is_known_for(data, tmp_path, capsys):
