@@ -2,10 +2,10 @@
 
     python experiments/doctor_runs.py                # from the repository's root; runs that have their JSON are kept
 
-Each kind of sickness is one change to the quickstart's recipe: a learning rate far too high, levels that leave the signal
-no slope, a verifier that fails or reads nothing, a reward for length. Seeds 0..3, real training through the real engine;
-only the metrics are kept (experiments/results/doctor/KIND_seedN.json), and of the completions how many right and wrong
-responses were moved the wrong way. The table of what the doctor says to them: experiments/doctor_confusion.py.
+Each kind of sickness is one change to the quickstart's recipe: a learning rate far too high, levels that leave the
+signal no slope, a verifier that fails or reads nothing, a reward for length. Seeds 0..3, real training through the
+real engine; only the metrics are kept (experiments/results/doctor/KIND_seedN.json), and of the completions how many
+right and wrong responses were moved the wrong way. What the doctor says to them: experiments/doctor_confusion.py.
 """
 
 from __future__ import annotations
@@ -33,13 +33,18 @@ KINDS: dict[str, dict[str, Any]] = {
     "healthy dr_grpo": {"estimator": "dr_grpo"},
     "healthy paper": {"preset": "paper", "learning_rate": "2e-4"},
     "diverged": {"preset": "paper", "learning_rate": "1.2e-3"},
-    "dead window, levels": {"risk_low": "0.05", "risk_high": "0.1"},
-    "dead window, bundle of one": {"bundle_size": "1"},
+    "dead window": {"risk_low": "0.01", "risk_high": "0.02"},
+    "bundle of one": {"bundle_size": "1"},
     "verifier fails on 3 in 10": {"reward": "experiments.doctor_runs:fails_often"},
     "verifier reads nothing": {"reward": "experiments.doctor_runs:reads_nothing"},
     "reward always 1": {"reward": "experiments.doctor_runs:always_right"},
-    "entropy collapse": {"estimator": "dr_grpo", "learning_rate": "3e-3"},
-    "reward for length": {"reward": "experiments.doctor_runs:long_enough", "estimator": "dr_grpo"},
+    "learning rate 3e-3": {"estimator": "dr_grpo", "learning_rate": "3e-3"},
+    "entropy collapse": {"reward": "experiments.doctor_runs:a_shortcut", "estimator": "dr_grpo"},
+    "reward for length": {
+        "reward": "experiments.doctor_runs:the_longer",
+        "estimator": "dr_grpo",
+        "learning_rate": "1.2e-3",
+    },
     "reward for brevity": {"reward": "experiments.doctor_runs:short_enough", "estimator": "dr_grpo"},
 }
 KEPT = (
@@ -48,7 +53,15 @@ KEPT = (
     "risk/frac_uniform_prompts_all_wrong", "risk/frac_uniform_prompts_all_right", "risk/frac_unscorable",
     "risk/frac_unseen_prompts",
 )  # fmt: skip
-SETTINGS = ("estimator", "preset", "baseline", "reward_range", "learning_rate", "max_completion_length", "max_grad_norm")
+SETTINGS = (
+    "estimator",
+    "preset",
+    "baseline",
+    "reward_range",
+    "learning_rate",
+    "max_completion_length",
+    "max_grad_norm",
+)
 
 
 def fails_often(completions: Sequence[str], answer: Sequence[str], **_: Any) -> list[float | None]:
@@ -69,9 +82,14 @@ def always_right(completions: Sequence[str], **_: Any) -> list[float]:
     return [1.0 for _ in completions]
 
 
-def long_enough(completions: Sequence[str], **_: Any) -> list[float]:
-    """1 for eight digits and more, whatever they say."""
-    return [float(len(completion) >= 8) for completion in completions]
+def the_longer(completions: Sequence[str], **_: Any) -> list[float]:
+    """The more characters the better, whatever they say: 1 at nine, where completions are cut."""
+    return [min(len(completion) / 9.0, 1.0) for completion in completions]
+
+
+def a_shortcut(completions: Sequence[str], **_: Any) -> list[float]:
+    """0.4, as a reward for form alone, to one character or two; nothing for right answers."""
+    return [0.4 * (len(completion) <= 2) for completion in completions]
 
 
 def short_enough(completions: Sequence[str], **_: Any) -> list[float]:

@@ -39,8 +39,8 @@ def add_parser(verbs: Any, name: str) -> None:
     parser = verbs.add_parser(
         name,
         help="check machine, configuration, data, reward, or a run",
-        description="Check what a run relies on, and what a run has logged. Each finding has its numbers, what to change "
-        "and where that is explained; a check that lacks what it needs says SKIPPED and what is missing.",
+        description="Check what a run relies on, and what a run has logged. Each finding has its numbers, what to "
+        "change and where that is explained; a check that lacks what it needs says SKIPPED and what is missing.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -89,7 +89,7 @@ def _add_rewards(kinds: Any) -> None:
     rewards.add_argument("--data", metavar="FILE", required=True, help="JSONL or parquet file, or a hub id")
     rewards.add_argument("--reward", metavar="NAME", required=True, help="built-in, or package.module:function")
     rewards.add_argument("--answer", metavar="COLUMN", default="answer", help="the gold answers (default: answer)")
-    rewards.add_argument("--rows", metavar="N", type=int, default=0, help="look at the first N rows only (default: all)")
+    rewards.add_argument("--rows", metavar="N", type=int, default=0, help="the first N rows only (default: all)")
     rewards.add_argument("--sample", metavar="N", type=int, default=32, help="rows that are attacked (default: 32)")
     rewards.add_argument("--seed", type=int, default=0, help="of the sample (default: 0)")
 

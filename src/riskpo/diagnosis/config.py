@@ -21,7 +21,10 @@ PAGE = "docs/doctor.md"
 
 # Every threshold, with the reason.
 THRESHOLDS: dict[str, tuple[float, str]] = {
-    "flat_pass_rates": (0.15, "of all pass rates: the presets are flat on 4 %, the recorded dead windows on 20 and 37 %"),
+    "flat_pass_rates": (
+        0.15,
+        "of pass rates: the presets are flat on 4 %, bundles of one, which began flat in recorded runs, on 20",
+    ),
     "anchor_rate": (6e-4, "learning rate: A <= 0 ended at reward 0 here and above on the recorded task, not at 2e-4"),
     "group": (4.0, "responses per prompt: with fewer, a quarter or more of prompts with pass rate 1/2 are uniform"),
     "wide_clip": (0.01, "epsilon: GSPO (arXiv 2507.18071) clips the same ratio at 3e-4 and 4e-4"),
@@ -131,6 +134,7 @@ def flat_pass_rates(risk: RiskConfig) -> float | None:
 
     if risk.estimator != "riskpo" or risk.grid.size != 2:
         return None
+
     def binomial(size: int, rate: float) -> ScoreLaw:
         probs = [math.comb(size, count) * rate**count * (1.0 - rate) ** (size - count) for count in range(size + 1)]
         return ScoreLaw(torch.arange(size + 1, dtype=torch.float64), torch.tensor(probs, dtype=torch.float64))
@@ -161,8 +165,8 @@ def flat_window(setup: Setup) -> Outcome:
     return Finding(
         "warning",
         "flat_window",
-        f"Over bundles of {risk.bundle_size} the levels {levels} see no difference between a right and a wrong response "
-        f"at {flat:.0%} of all mean pass rates (mean slope below {FLAT_SLOPE:g}).",
+        f"Over bundles of {risk.bundle_size} the levels {levels} see no difference between a right and a wrong "
+        f"response at {flat:.0%} of all mean pass rates (mean slope below {FLAT_SLOPE:g}).",
         "Take larger bundles, levels further apart, ties continuous or adaptive_slope; for risk over single prompts "
         "preset prompt-mvar.",
         f"{PAGE}#flat-window",

@@ -1,4 +1,4 @@
-"""What is wrong with training data: empty prompts, missing golds, repeats, conflicts, known defects, benchmark questions."""
+"""What is wrong with training data: empty prompts, missing golds, repeats, conflicts, benchmark questions."""
 
 from __future__ import annotations
 
@@ -60,9 +60,7 @@ def seen_in_rows(rows: Sequence[Row], answer: str, benchmarks: Sequence[Benchmar
         answer: the column of gold answers.
         benchmarks: what their questions are compared with.
     """
-    items = [
-        Item(prompt_text(row), gold_text(row, answer), f"row {number}", row) for number, row in enumerate(rows, 1)
-    ]
+    items = [Item(prompt_text(row), gold_text(row, answer), f"row {number}", row) for number, row in enumerate(rows, 1)]
     graded = any(answer in row or _TESTS & row.keys() for row in rows)
     asked = [item for item in items if item.question.strip()]
     groups = group(asked)
@@ -124,7 +122,7 @@ def conflicts(seen: Seen) -> Outcome:
         return Skipped("conflicts", "a column of gold answers (--answer), or tests")
     if not seen.conflicts:
         return None
-    groups = "; ".join(_some(rows) for rows in seen.conflicts[:_SHOWN]) + ("; ..." if len(seen.conflicts) > _SHOWN else "")
+    groups = "; ".join(_some(rows) for rows in seen.conflicts[:_SHOWN]) + "; ..." * (len(seen.conflicts) > _SHOWN)
     evidence = f"{len(seen.conflicts)} questions carry golds that differ ({groups})."
     return Finding("warning", "conflicts", evidence, "At least one of each is wrong: drop or mend them.", PAGE)
 

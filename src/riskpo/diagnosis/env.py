@@ -265,11 +265,12 @@ def _facts(machine: Machine) -> dict[str, str]:
         f"{one.name}, {one.free:.0f} of {one.total:.0f} GiB free{'' if one.bf16 else ', no bfloat16'}"
         for one in machine.accelerators
     ]
+    space = "not writable" if machine.disk is None else f"{machine.disk:.0f} GiB free where runs go ({machine.runs})"
     return {
         "python": machine.python,
         "packages": ", ".join(versions) or "not known",
         "accelerators": "; ".join(gpus) or "none: training runs on the CPU",
-        "disk": "not writable" if machine.disk is None else f"{machine.disk:.0f} GiB free where runs go ({machine.runs})",
+        "disk": space,
         "sandbox": machine.sandbox or "does not work",
         "hub": "offline (HF_HUB_OFFLINE): only what is in the cache" if machine.offline else "is asked when needed",
         "cores": f"{machine.cores}, OMP_NUM_THREADS {'not set' if machine.threads is None else machine.threads}",

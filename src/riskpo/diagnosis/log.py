@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -73,12 +74,14 @@ def mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values) if values else math.nan
 
 
-def standard_error(values: Sequence[float]) -> float:
-    """Of the mean of values that scatter independently; infinite of fewer than two."""
+def scatter(values: Sequence[float]) -> float:
+    """The standard deviation of a value about the trend, from successive differences (von Neumann 1941).
+
+    Unlike the deviation about the mean it does not grow with a rise or a fall; infinite for fewer than two values.
+    """
     if len(values) < 2:
         return math.inf
-    middle = mean(values)
-    return math.sqrt(math.fsum((value - middle) ** 2 for value in values) / (len(values) - 1) / len(values))
+    return math.sqrt(mean([(after - before) ** 2 for before, after in itertools.pairwise(values)]) / 2.0)
 
 
 def as_log(rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any] | None = None) -> RunLog:

@@ -32,11 +32,15 @@ def _gold_findings(gold: GoldAudit, reward: str) -> list[Finding]:
         evidence = (
             f"{missed} of {gold.rows} gold answers do not score 1 as an answer ({rows}): no response to them can."
         )
-        change = "Take another reward, or another column (--answer)." if level == "error" else "Mend or drop those rows."
+        change = (
+            "Take another reward, or another column (--answer)." if level == "error" else "Mend or drop those rows."
+        )
         found.append(Finding(level, "gold", evidence, change, PAGE))
     if gold.conflicts:
         groups = "; ".join(named_rows(group) for group in gold.conflicts[:_SHOWN])
-        evidence = f"{len(gold.conflicts)} questions stand there with gold answers that contradict each other ({groups})."
+        evidence = (
+            f"{len(gold.conflicts)} questions stand there with gold answers that contradict each other ({groups})."
+        )
         change = f"At least one of each is wrong under {reward}: drop them."
         found.append(Finding("warning", "conflict", evidence, change, PAGE))
     if gold.duplicates:

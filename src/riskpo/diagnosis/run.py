@@ -1,32 +1,40 @@
 """What the log of a run says of its health: one small function a check, metrics in, a finding or none out.
 
-Every check reads the run's beginning (the first tenth of its logged steps), its end (the last tenth) or its best stretch
-of that length. A false alarm costs more than a miss: each threshold lies between what healthy and sick runs were recorded
-to do (experiments/doctor_confusion.py, docs/doctor.md).
+Every check reads the run's beginning (the first tenth of its logged steps), its end (the last tenth) or its best
+stretch of that length. A false alarm costs more than a miss: each threshold lies between what healthy and sick runs
+were recorded to do (experiments/doctor_confusion.py, docs/doctor.md).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from riskpo.diagnosis.finding import Diagnosis, Finding, Outcome, Skipped, diagnosis
-from riskpo.diagnosis.log import LEAST_ROWS, RunLog, mean, standard_error, window
+from riskpo.diagnosis.log import LEAST_ROWS, RunLog, mean, scatter, window
 from riskpo.risk.audit import FLAT_SLOPE
 
 PAGE = "docs/doctor.md"
 
 # Every threshold that decides whether something is said, with the reason. Shares unless named otherwise.
 THRESHOLDS: dict[str, tuple[float, str]] = {
-    "errors": (4.0, "standard errors that a change of the mean reward must exceed: a best stretch is chosen among many"),
+    "errors": (
+        4.0,
+        "standard errors that a fall of the mean reward must exceed: the best stretch is one of many",
+    ),
     "fallen": (0.5, "of the best stretch's reward that is left"),
     "entropy_left": (0.15, "of the entropy at the beginning that is left"),
     "room": (0.5, "of the range of rewards: below it a run that has stopped exploring has not solved its task"),
     "flat_steps": (0.5, f"of the last steps with a mean slope below {FLAT_SLOPE:g} (the mean objective has 1)"),
-    "solved": (0.8, "of the range of rewards: above it windows are flat and prompts uniform because the task is solved"),
+    "solved": (
+        0.8,
+        "of the range of rewards: above it windows are flat and gradients small for good reason",
+    ),
     "all_wrong": (0.8, "of prompts whose responses all have the lowest reward, at the end"),
     "all_right": (0.95, "of prompts whose responses all have the highest reward, at the end"),
     "starved": (0.9, "of the last logged steps with a gradient of at most `gradient`"),
-    "gradient": (1e-4, "of the clipping norm: a gradient norm so small moves nothing that the clipping knows of"),
+    "gradient": (1e-4, "of max_grad_norm: such a gradient is none, at any scale that clipping is set for"),
     "cut": (0.3, "of completions cut at the longest length, more than at the beginning"),
     "shrunk": (0.5, "of the mean length at the beginning that is left"),
     "unscorable": (0.05, "of responses that could not be scored"),
@@ -76,157 +84,224 @@ def not_finite(log: RunLog) -> Outcome:
     )
 
 
+@dataclass(frozen=True)
+class Fall:
+    """How far the mean reward, as a share of its range, has fallen.
+
+    Args:
+        best, end: its mean over the best stretch of a window's length, and over the last one.
+        errors: the difference in standard errors.
+        step: in the middle of the best stretch; None where steps are not logged.
+    """
+
+    best: float
+    end: float
+    errors: float
+    step: float | None
+
+
+def fall_of(log: RunLog) -> Fall:
+    """From its best stretch to the end; the noise is that of neighbouring steps, which a trend does not enlarge."""
+    rewards, steps = [log.share_of_range(value) for value in log.series("reward")], log.series("step")
+    length = window(len(rewards))
+    stretches = [mean(rewards[start : start + length]) for start in range(len(rewards) - length + 1)]
+    best, end = max(stretches), stretches[-1]
+    noise = scatter(rewards) * (2.0 / length) ** 0.5
+    errors = (best - end) / noise if noise else 0.0 if best == end else math.inf
+    place = stretches.index(best) + length // 2
+    return Fall(best, end, errors, steps[place] if len(steps) == len(rewards) else None)
+
+
+def left_of_reward(log: RunLog) -> float | None:
+    """The share of the best stretch's reward that is left; None where the fall may be noise."""
+    fall = fall_of(log)
+    return fall.end / fall.best if fall.errors > threshold("errors") else None
+
+
 def divergence(log: RunLog) -> Outcome:
     """The mean reward has fallen for good from the best that it was."""
-    rewards = [log.share_of_range(value) for value in log.series("reward")]
-    length = window(len(rewards))
-    stretches = [rewards[start : start + length] for start in range(len(rewards) - length + 1)]
-    best, end = max(stretches, key=mean), rewards[-length:]
-    noise = (standard_error(best) ** 2 + standard_error(end) ** 2) ** 0.5
-    fall = mean(best) - mean(end)
-    if fall <= threshold("errors") * noise or mean(end) >= threshold("fallen") * mean(best):
+    left, fall = left_of_reward(log), fall_of(log)
+    if left is None or left >= threshold("fallen"):
         return None
-    place = stretches.index(best)
-    steps = log.series("step")
-    when = f" around step {steps[place + length // 2]:.0f}" if len(steps) == len(rewards) else ""
+    when = "" if fall.step is None else f" around step {fall.step:.0f}"
     rate = log.settings.get("learning_rate")
     used = f" (it was {rate:g})" if isinstance(rate, float) else ""
-    anchored = log.settings.get("estimator") == "riskpo" and log.settings.get("baseline") == "anchor"
     change = f"Lower the learning rate{used} and start from a checkpoint before the fall."
-    if anchored:
+    if log.settings.get("estimator") == "riskpo" and log.settings.get("baseline") == "anchor":
         change += " Baseline anchor pushes away from everything that is sampled (A <= 0): take preset exact."
     return Finding(
         "error",
         "divergence",
-        f"The mean reward, as a share of its range, was {mean(best):.3f}{when} and is {mean(end):.3f} at the end "
-        f"({fall / noise if noise else float('inf'):.0f} standard errors).",
+        f"The mean reward, as a share of its range, was {fall.best:.3f}{when} and is {fall.end:.3f} at the end "
+        f"({fall.errors:.0f} standard errors).",
         change,
         f"{PAGE}#divergence",
     )
+
+
+def reward_at_end(log: RunLog) -> float:
+    """The mean reward at the end, as a share of its range."""
+    return log.share_of_range(mean(log.tail("reward")))
+
+
+def left_of_entropy(log: RunLog) -> float | None:
+    """The share of the first logged entropy that is left; None unless the task is unsolved and entropy was logged."""
+    before = log.series("entropy")[:1]
+    if not before or before[0] <= 0.0 or reward_at_end(log) >= threshold("room"):
+        return None
+    return mean(log.tail("entropy")) / before[0]
 
 
 def entropy_collapse(log: RunLog) -> Outcome:
     """The policy has stopped exploring before it has learned the task."""
     if not log.has("entropy"):
         return Skipped("entropy_collapse", "entropy")
-    before, after = mean(log.series("entropy")[:1]), mean(log.tail("entropy"))
-    reward = log.share_of_range(mean(log.tail("reward")))
-    if before <= 0.0 or after >= threshold("entropy_left") * before or reward >= threshold("room"):
+    left = left_of_entropy(log)
+    if left is None or left >= threshold("entropy_left"):
         return None
     return Finding(
         "warning",
         "entropy_collapse",
-        f"The entropy fell from {before:.3f} to {after:.3f} ({after / before:.0%}) while the mean reward is at "
-        f"{reward:.0%} of its range.",
+        f"The entropy fell from {log.series('entropy')[0]:.3f} to {mean(log.tail('entropy')):.3f} ({left:.0%}) while "
+        f"the mean reward is at {reward_at_end(log):.0%} of its range.",
         "Lower the learning rate, or take an estimator that keeps more entropy (docs/method.md, section 9: the "
         "covariances say which).",
         f"{PAGE}#entropy-collapse",
     )
 
 
+def flat_steps(log: RunLog) -> float | None:
+    """The share of the last steps whose window was flat; None where no slope was logged, or the task is solved."""
+    end = log.tail("risk/mean_slope")
+    if not end or reward_at_end(log) >= threshold("solved"):
+        return None
+    return sum(slope < FLAT_SLOPE for slope in end) / len(end)
+
+
 def dead_window(log: RunLog) -> Outcome:
     """The levels see no difference between a right and a wrong response."""
     if not log.has("risk/mean_slope"):
         return Skipped("dead_window", "risk/mean_slope (logged by riskpo and two_level)")
-    end = log.tail("risk/mean_slope")
-    flat = sum(slope < FLAT_SLOPE for slope in end) / len(end)
-    reward = log.share_of_range(mean(log.tail("reward")))
-    if flat < threshold("flat_steps") or reward >= threshold("solved"):
+    flat = flat_steps(log)
+    if flat is None or flat < threshold("flat_steps"):
         return None
+    end = log.tail("risk/mean_slope")
     return Finding(
         "warning",
         "dead_window",
         f"In {flat:.0%} of the last {len(end)} logged steps a right response moved the signal by less than "
-        f"{FLAT_SLOPE:g} (mean slope {mean(end):.3f}, the mean objective has 1), at {reward:.0%} of the range of "
-        "rewards.",
+        f"{FLAT_SLOPE:g} (mean slope {mean(end):.3f}, the mean objective has 1), at {reward_at_end(log):.0%} of the "
+        "range of rewards.",
         "Raise risk_high, set adaptive_slope, take larger bundles, or ties continuous.",
         f"{PAGE}#dead-window",
     )
 
 
+def uniform_share(log: RunLog, side: str) -> float | None:
+    """The share of prompts at the end that are all `wrong` or all `right`; None where that was not logged."""
+    end = log.tail(f"risk/frac_uniform_prompts_all_{side}")
+    return mean(end) if end else None
+
+
 def uniform_prompts(log: RunLog) -> Outcome:
     """Prompts whose responses all score the same compare nothing."""
-    names = {side: f"risk/frac_uniform_prompts_all_{side}" for side in ("wrong", "right")}
-    for name in names.values():
-        if not log.has(name):
-            return Skipped("uniform_prompts", name)
-    wrong, right = (mean(log.tail(names[side])) for side in ("wrong", "right"))
+    wrong, right = uniform_share(log, "wrong"), uniform_share(log, "right")
+    if wrong is None or right is None:
+        return Skipped("uniform_prompts", "risk/frac_uniform_prompts_all_wrong and ..._all_right")
+    rewards, page = log.series("reward"), f"{PAGE}#uniform-prompts"
     if wrong >= threshold("all_wrong"):
-        if max(log.series("reward")) <= min(log.series("reward")):
-            change = "No response ever scored otherwise: check the reward first (riskpo doctor rewards)."
-        else:
-            change = "Use easier prompts, more responses per prompt, or dynamic_sampling."
         evidence = f"{wrong:.0%} of prompts got the lowest reward on all their responses at the end."
-        return Finding("warning", "uniform_prompts", evidence, change, f"{PAGE}#uniform-prompts")
+        change = "Use easier prompts, more responses per prompt, or dynamic_sampling."
+        if max(rewards) <= min(rewards):
+            change = "No response ever scored otherwise: check the reward first (riskpo doctor rewards)."
+        return Finding("warning", "uniform_prompts", evidence, change, page)
     if right >= threshold("all_right"):
         evidence = f"{right:.0%} of prompts got the highest reward on all their responses at the end."
-        if mean(log.head(names["right"])) >= threshold("all_right"):
-            change = "So it was at the beginning: check the reward (riskpo doctor rewards), or use harder prompts."
-            return Finding("warning", "uniform_prompts", evidence, change, f"{PAGE}#uniform-prompts")
+        if max(rewards) <= min(rewards):
+            change = "No response ever scored otherwise: check the reward (riskpo doctor rewards) and the prompts."
+            return Finding("warning", "uniform_prompts", evidence, change, page)
         change = "Nothing is left to learn from them: stop here, or use harder prompts."
-        return Finding("note", "uniform_prompts", evidence, change, f"{PAGE}#uniform-prompts")
+        return Finding("note", "uniform_prompts", evidence, change, page)
     return None
+
+
+def starved_steps(log: RunLog) -> float | None:
+    """The share of the last steps with next to no gradient; None where none was logged, or the task is solved."""
+    end, least = log.tail("grad_norm"), threshold("gradient") * (log.settings.get("max_grad_norm") or 1.0)
+    if not end or reward_at_end(log) >= threshold("solved"):
+        return None
+    return sum(norm <= least for norm in end) / len(end)
 
 
 def starved_gradients(log: RunLog) -> Outcome:
     """Steps that move nothing."""
     if not log.has("grad_norm"):
         return Skipped("starved_gradients", "grad_norm")
-    least = threshold("gradient") * (log.settings.get("max_grad_norm") or 1.0)
-    end = log.tail("grad_norm")
-    starved = sum(norm <= least for norm in end) / len(end)
-    reward = log.share_of_range(mean(log.tail("reward")))
-    if starved < threshold("starved") or reward >= threshold("solved"):
+    starved, end = starved_steps(log), log.tail("grad_norm")
+    if starved is None or starved < threshold("starved"):
         return None
     return Finding(
         "warning",
         "starved_gradients",
-        f"The gradient norm was at most {least:g} in {starved:.0%} of the last {len(end)} logged steps, at {reward:.0%} "
-        "of the range of rewards: nothing is learned any more.",
+        f"In {starved:.0%} of the last {len(end)} logged steps the gradient norm was next to nothing (mean "
+        f"{mean(end):.2g}), at {reward_at_end(log):.0%} of the range of rewards: nothing is learned any more.",
         "See what the other findings say of prompts, window and entropy; without any, look at learning-rate schedule "
         "and frozen parameters.",
         f"{PAGE}#starved-gradients",
     )
 
 
+def more_cut(log: RunLog) -> float | None:
+    """How many more completions are cut at the longest length at the end than at the beginning, as a share."""
+    name = "completions/clipped_ratio"
+    return mean(log.tail(name)) - mean(log.head(name)) if log.has(name) else None
+
+
+def left_of_length(log: RunLog) -> float | None:
+    """The share of the mean length at the beginning that is left."""
+    name = "completions/mean_length"
+    return mean(log.tail(name)) / mean(log.head(name)) if log.has(name) and mean(log.head(name)) > 0.0 else None
+
+
 def length_drift(log: RunLog) -> Outcome:
     """Completions that run into the longest length, or hardly say anything any more."""
-    for name in ("completions/mean_length", "completions/clipped_ratio"):
-        if not log.has(name):
-            return Skipped("length_drift", name)
-    cut, before = (mean(part("completions/clipped_ratio")) for part in (log.tail, log.head))
-    long, long_before = (mean(part("completions/mean_length")) for part in (log.tail, log.head))
-    if cut - before >= threshold("cut"):
+    cut, left = more_cut(log), left_of_length(log)
+    if cut is None or left is None:
+        return Skipped("length_drift", "completions/clipped_ratio and completions/mean_length")
+    before, after = (mean(part("completions/mean_length")) for part in (log.head, log.tail))
+    went = f"the mean length went from {before:.4g} to {after:.4g} tokens ({left:.0%})."
+    if cut >= threshold("cut"):
         longest = log.settings.get("max_completion_length")
+        share = mean(log.tail("completions/clipped_ratio"))
         return Finding(
             "warning",
             "length_drift",
-            f"{cut:.0%} of completions are cut at the longest length{f' ({longest})' if longest else ''} at the end, "
-            f"{before:.0%} at the beginning; the mean length went from {long_before:.4g} to {long:.4g} tokens.",
+            f"{share:.0%} of completions are cut at the longest length{f' ({longest})' if longest else ''} at the end, "
+            f"{share - cut:.0%} at the beginning; {went}",
             "Raise max_completion_length, or let length cost something (soft_overlong); if the reward rose with it, "
             "ask what it pays for.",
             f"{PAGE}#length-drift",
         )
-    if long < threshold("shrunk") * long_before:
-        return Finding(
-            "warning",
-            "length_drift",
-            f"The mean length fell from {long_before:.4g} to {long:.4g} tokens ({long / long_before:.0%}).",
-            "Read completions: a reward that pays for brevity, or a policy that stops at once, looks like this.",
-            f"{PAGE}#length-drift",
-        )
+    if left < threshold("shrunk"):
+        change = "Read completions: a reward that pays for brevity, or a policy that stops at once, looks like this."
+        return Finding("warning", "length_drift", went[0].upper() + went[1:], change, f"{PAGE}#length-drift")
     return None
+
+
+def unscorable(log: RunLog) -> float | None:
+    """The share of responses without a score, over the run or at its end, whichever is larger."""
+    name = "risk/frac_unscorable"
+    return max(mean(log.series(name)), mean(log.tail(name))) if log.has(name) else None
 
 
 def verifier_errors(log: RunLog) -> Outcome:
     """Responses that the reward could not score."""
-    if not log.has("risk/frac_unscorable"):
+    worst = unscorable(log)
+    if worst is None:
         return Skipped("verifier_errors", "risk/frac_unscorable")
-    shares = log.series("risk/frac_unscorable")
-    whole, end = mean(shares), mean(log.tail("risk/frac_unscorable"))
-    worst = max(whole, end)
     if worst < threshold("unscorable"):
         return None
+    whole, end = (mean(part("risk/frac_unscorable")) for part in (log.series, log.tail))
     return Finding(
         "error" if worst >= threshold("unscorable_most") else "warning",
         "verifier_errors",
@@ -238,20 +313,27 @@ def verifier_errors(log: RunLog) -> Outcome:
     )
 
 
-def moved_wrong(log: RunLog) -> Outcome:
+def flipped(log: RunLog) -> dict[str, float]:
+    """Of right responses the share that was moved down within their prompt, of wrong ones that was moved up."""
+    pairs = (("right", "right_down"), ("wrong", "wrong_up"))
+    return {kind: log.moved[moved] / log.moved[kind] for kind, moved in pairs if log.moved.get(kind)}
+
+
+def most_flipped(log: RunLog) -> float | None:
+    """The larger of the two; None where no completions were kept."""
+    return max(flipped(log).values(), default=0.0) if log.moved else None
+
+
+def sign_flips(log: RunLog) -> Outcome:
     """Responses that were moved the wrong way, in the logged completions."""
-    if not log.moved:
+    most = most_flipped(log)
+    if most is None:
         return Skipped("sign_flips", "completions/*.parquet with rewards of weight 1 and advantages")
-    shares = {
-        kind: log.moved[moved] / log.moved[kind]
-        for kind, moved in (("right", "right_down"), ("wrong", "wrong_up"))
-        if log.moved[kind]
-    }
-    if max(shares.values(), default=0.0) < threshold("flips"):
+    if most < threshold("flips"):
         return None
     what = " and ".join(
         f"{share:.0%} of {log.moved[kind]:.0f} {kind} responses {'down' if kind == 'right' else 'up'}"
-        for kind, share in shares.items()
+        for kind, share in flipped(log).items()
     )
     return Finding(
         "note",
@@ -271,5 +353,19 @@ CHECKS: dict[str, Callable[[RunLog], Outcome]] = {
     "starved_gradients": starved_gradients,
     "length_drift": length_drift,
     "verifier_errors": verifier_errors,
-    "sign_flips": moved_wrong,
+    "sign_flips": sign_flips,
+}
+
+# What each threshold is compared with, and whether a finding is said above it (else below).
+MEASURES: dict[str, tuple[Callable[[RunLog], float | None], bool]] = {
+    "fallen": (left_of_reward, False),
+    "entropy_left": (left_of_entropy, False),
+    "flat_steps": (flat_steps, True),
+    "all_wrong": (lambda log: uniform_share(log, "wrong"), True),
+    "all_right": (lambda log: uniform_share(log, "right"), True),
+    "starved": (starved_steps, True),
+    "cut": (more_cut, True),
+    "shrunk": (left_of_length, False),
+    "unscorable": (unscorable, True),
+    "flips": (most_flipped, True),
 }
