@@ -24,7 +24,8 @@ THRESHOLDS: dict[str, tuple[float, str]] = {
         "standard errors that a fall of the mean reward must exceed: the best stretch is one of many",
     ),
     "fallen": (0.5, "of the best stretch's reward that is left"),
-    "entropy_left": (0.15, "of the entropy at the beginning that is left"),
+    "entropy_left": (0.1, "of the first logged entropy that is left"),
+    "rising": (2.0, "standard errors by which a reward that still rises exceeds that at three quarters of the run"),
     "room": (0.5, "of the range of rewards: below it a run that has stopped exploring has not solved its task"),
     "flat_steps": (0.5, f"of the last steps with a mean slope below {FLAT_SLOPE:g} (the mean objective has 1)"),
     "solved": (
@@ -144,10 +145,19 @@ def reward_at_end(log: RunLog) -> float:
     return log.share_of_range(mean(log.tail("reward")))
 
 
+def is_rising(log: RunLog) -> bool:
+    """Whether the mean reward at the end is above that at three quarters of the run by more than noise."""
+    rewards = [log.share_of_range(value) for value in log.series("reward")]
+    length, place = window(len(rewards)), 3 * len(rewards) // 4
+    before = rewards[max(place - length, 0) : place]
+    return mean(rewards[-length:]) - mean(before) > threshold("rising") * scatter(rewards) * (2.0 / length) ** 0.5
+
+
 def left_of_entropy(log: RunLog) -> float | None:
-    """The share of the first logged entropy that is left; None unless the task is unsolved and entropy was logged."""
+    """The share of the first logged entropy that is left; None where none was logged, the task is solved or the reward
+    is still rising."""
     before = log.series("entropy")[:1]
-    if not before or before[0] <= 0.0 or reward_at_end(log) >= threshold("room"):
+    if not before or before[0] <= 0.0 or reward_at_end(log) >= threshold("room") or is_rising(log):
         return None
     return mean(log.tail("entropy")) / before[0]
 
@@ -163,7 +173,7 @@ def entropy_collapse(log: RunLog) -> Outcome:
         "warning",
         "entropy_collapse",
         f"The entropy fell from {log.series('entropy')[0]:.3f} to {mean(log.tail('entropy')):.3f} ({left:.0%}) while "
-        f"the mean reward is at {reward_at_end(log):.0%} of its range.",
+        f"the mean reward stands still at {reward_at_end(log):.0%} of its range.",
         "Lower the learning rate, or take an estimator that keeps more entropy (docs/method.md, section 9: the "
         "covariances say which).",
         f"{PAGE}#entropy-collapse",
