@@ -1,10 +1,11 @@
 """Machines that are made up, and this one."""
 
+import contextlib
 import dataclasses
 
 import pytest
 
-from riskpo.diagnosis.env import CHECKS, Accelerator, Machine, check_env, look
+from riskpo.diagnosis.env import CHECKS, Accelerator, Machine, _accelerators, check_env, look
 from riskpo.diagnosis.finding import Finding, Skipped
 
 GPU = Accelerator("a GPU", 80.0, 79.0, True)
@@ -77,6 +78,21 @@ def test_being_offline_is_a_fact(monkeypatch):
     found = check_env(dataclasses.replace(GOOD, offline=True))
     assert found.findings == ()
     assert "offline" in found.facts["hub"]
+
+
+def test_accelerators_as_torch_names_them(monkeypatch):
+    """torch's own functions, with its own arguments, on a machine that has none."""
+    import inspect
+
+    import torch
+
+    assert "including_emulation" in inspect.signature(torch.cuda.is_bf16_supported).parameters
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda index: (30 << 30, 80 << 30))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU {index}")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    monkeypatch.setattr(torch.cuda, "device", lambda index: contextlib.nullcontext())
+    assert _accelerators() == (Accelerator("GPU 0", 80.0, 30.0, False),)
 
 
 def test_this_machine(tmp_path, monkeypatch):

@@ -92,6 +92,13 @@ def test_entropy_collapse(left, reward, level):
     assert said("entropy_collapse", log(entropy=ends(0.7, 0.7 * left), reward=reward)) == level
 
 
+@pytest.mark.parametrize(("rise", "level"), [(0.012, None), (0.004, "warning"), (-0.1, "warning")])
+def test_a_reward_that_still_rises_is_no_collapse(rise, level):
+    """Neighbouring steps .01 apart: a difference of two windows of ten has the standard error .0032, twice it .0063."""
+    rewards = [(0.3 if n < 75 else 0.3 + rise) + 0.005 * (-1) ** n for n in range(100)]
+    assert said("entropy_collapse", log(100, entropy=ends(0.7, 0.001, 100), reward=rewards)) == level
+
+
 @pytest.mark.parametrize(
     ("flat", "reward", "level"), [(3, 0.3, "warning"), (2, 0.3, None), (5, 0.79, "warning"), (5, 0.81, None)]
 )

@@ -107,7 +107,7 @@ def fall_of(log: RunLog) -> Fall:
     length = window(len(rewards))
     stretches = [mean(rewards[start : start + length]) for start in range(len(rewards) - length + 1)]
     best, end = max(stretches), stretches[-1]
-    noise = scatter(rewards) * (2.0 / length) ** 0.5
+    noise = scatter(rewards) * math.sqrt(2.0 / length)
     errors = (best - end) / noise if noise else 0.0 if best == end else math.inf
     place = stretches.index(best) + length // 2
     return Fall(best, end, errors, steps[place] if len(steps) == len(rewards) else None)
@@ -150,7 +150,8 @@ def is_rising(log: RunLog) -> bool:
     rewards = [log.share_of_range(value) for value in log.series("reward")]
     length, place = window(len(rewards)), 3 * len(rewards) // 4
     before = rewards[max(place - length, 0) : place]
-    return mean(rewards[-length:]) - mean(before) > threshold("rising") * scatter(rewards) * (2.0 / length) ** 0.5
+    rise = mean(rewards[-length:]) - mean(before)
+    return rise > threshold("rising") * scatter(rewards) * math.sqrt(2.0 / length)
 
 
 def left_of_entropy(log: RunLog) -> float | None:
