@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import tempfile
@@ -138,7 +139,7 @@ def one_run(kind: str, seed: int) -> None:
 
 
 def _short(value: Any) -> Any:
-    return float(f"{value:.4g}") if isinstance(value, float) else value
+    return float(f"{value:.4g}") if isinstance(value, float) and math.isfinite(value) else None
 
 
 def main_of_script() -> None:

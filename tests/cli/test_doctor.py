@@ -191,7 +191,10 @@ def test_data_of_a_file(data, tmp_path, capsys):
     assert kinds(report) == {("warning", "conflicts"), ("warning", "missing_golds"), ("note", "repeats")}
     capsys.readouterr()
     assert look("data", data(SUMS), "--answer", "gold") == 0
-    assert "SKIPPED missing_golds: needs a column of gold answers (--answer), or tests" in capsys.readouterr().out
+    assert (
+        "SKIPPED missing_golds, conflicts: needs a column of gold answers (--answer), or tests"
+        in capsys.readouterr().out
+    )
 
 
 def test_data_of_a_task(tmp_path, capsys):
@@ -207,6 +210,12 @@ def test_data_of_a_task(tmp_path, capsys):
     written = json.loads(report.read_text())
     assert written["subject"] == "gsm8k/train"
     assert [one["check"] for one in written["skipped"]] == ["benchmark_questions"]
+    assert (
+        look("data", "gsm8k", "--split", "train", "--data-dir", tmp_path, "--json", report, "--fail-on", "warning") == 1
+    )
+    assert kinds(report) == {("note", "repeats"), ("warning", "benchmark_questions")}
+    (finding,) = [one for one in json.loads(report.read_text())["findings"] if one["level"] == "warning"]
+    assert "gsm8k/test 1 equal and 0 nearly" in finding["evidence"]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Configurations that are allowed, and unwise: numbers on either side of each threshold."""
 
 import dataclasses
+import json
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,8 @@ from riskpo.risk.audit import FLAT_SLOPE
 from riskpo.risk.config import RiskConfig
 from riskpo.risk.presets import PRESETS
 from riskpo.risk.quantiles import ScoreLaw, inverse_cdf
+
+GRID = Path(__file__).resolve().parent.parent.parent / "experiments" / "results" / "estimators"
 
 
 def setup(risk=None, **changes):
@@ -38,6 +42,23 @@ def test_packaged_recipes_have_no_finding():
         given = setup_of(plan_new(recipe, None, []), None)
         assert check_config(given, recipe).findings == ()
     assert (given.prompts, given.responses, given.updates, given.needed) == (10, 4, 1, 200)
+
+
+def test_the_recorded_grid():
+    """Of all recorded configurations those are warned of that diverged, and no other."""
+    from riskpo.runs.arguments import plan_new
+
+    warned, diverged = set(), set()
+    paths = [*GRID.glob("*/tune/*.json"), *GRID.glob("chain/*_seed0.json")]
+    for path in paths:
+        recorded = json.loads(path.read_text())
+        rows = 400 if "400 prompts" in recorded["variant"] else None
+        found = check_config(setup_of(plan_new("quickstart", None, recorded["flags"]), rows), path.stem)
+        warned |= {path.name for finding in found.findings if finding.level != "note"}
+        before, after = (sum(recorded["evaluations"][part]["correct"]) for part in ("before", "after"))
+        diverged |= {path.name} if after < before / 2 else set()
+    assert len(paths) >= 75
+    assert warned == diverged == {"paper_lr6e-4.json", "paper_lr1.2e-3.json"}
 
 
 @pytest.mark.parametrize(

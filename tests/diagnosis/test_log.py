@@ -11,6 +11,16 @@ from riskpo.diagnosis.log import as_log, read_run, scatter, window
 from riskpo.errors import DataError
 
 
+def test_several_updates_of_a_generation():
+    """Rewards stand in every other row; every gradient counts, and steps belong to their values."""
+    rows = [{"step": n, "loss": 0.1, "grad_norm": 1.0, **({"reward": n / 10} if n % 2 else {})} for n in range(6)]
+    log = as_log([*rows, {"step": 5, "eval_loss": 0.3}])
+    assert log.series("reward") == [0.1, 0.3, 0.5]
+    assert log.steps_of("reward") == [1.0, 3.0, 5.0]
+    assert log.rows == 3
+    assert len(log.series("grad_norm")) == 6
+
+
 def test_windows():
     assert [window(rows) for rows in (10, 49, 59, 60, 200)] == [5, 5, 5, 6, 20]
     log = as_log([{"step": n, "reward": float(n)} for n in range(60)])
@@ -19,9 +29,10 @@ def test_windows():
 
 
 def test_rows_without_a_reward_are_left_out_and_what_is_no_number_is_none():
-    log = as_log([{"step": 1, "reward": 0.5, "x": math.nan, "y": True, "z": "a"}, {"eval_loss": 1.0, "step": 1}])
-    assert log.columns == {"step": [1.0], "reward": [0.5]}
+    log = as_log([{"step": 1, "reward": 0.5, "x": None, "y": True, "z": "a"}, {"eval_loss": 1.0, "step": 1}])
+    assert set(log.columns) == {"step", "reward", "x"}
     assert log.rows == 1
+    assert math.isnan(log.columns["x"][0])
     assert not log.has("x")
 
 
@@ -41,9 +52,9 @@ def test_scatter_of_known_values():
     ("lines", "said"),
     [
         (None, "holds no metrics.jsonl"),
-        ("{", "line 1: not JSON"),
-        ("[1]", "line 1: expected an object, got list"),
-        ('{"step": 1}', "holds no step with the metric reward"),
+        ("{\n", "line 1: not JSON"),
+        ("[1]\n", "line 1: expected an object, got list"),
+        ('{"step": 1}\n', "holds no step with the metric reward"),
         ("", "holds no step with the metric reward"),
     ],
 )
@@ -52,6 +63,12 @@ def test_files_that_are_no_log(tmp_path, lines, said):
         (tmp_path / "metrics.jsonl").write_text(lines)
     with pytest.raises(DataError, match=said):
         read_run(tmp_path)
+
+
+def test_a_line_that_is_being_written(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1, "reward": 0.5}\n{"step": 2, "rew')
+    assert read_run(path).columns == {"step": [1.0], "reward": [0.5]}
 
 
 def test_what_completions_say(tmp_path):

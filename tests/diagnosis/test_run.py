@@ -177,8 +177,10 @@ def test_not_finite():
     rows = [{"step": n, "reward": 0.1, "loss": None if n == 3 else 0.1, "grad_norm": 1.0} for n in range(12)]
     found = CHECKS["not_finite"](as_log(rows))
     assert (found.level, found.evidence) == ("error", "Not a finite number: loss in 1 of 12 logged steps.")
-    rows[3]["loss"] = 0.1
+    del rows[3]["loss"], rows[4]["grad_norm"]  # what a row lacks is no bad number
     assert CHECKS["not_finite"](as_log(rows)) is None
+    found = CHECKS["not_finite"](as_log([{**row, "loss": math.inf, "grad_norm": None} for row in rows]))
+    assert found.evidence == "Not a finite number: loss in 12 of 12, grad_norm in 12 of 12 logged steps."
 
 
 # --- what is missing ---
@@ -195,7 +197,7 @@ def test_a_run_that_has_just_begun():
     found = check_run(log(9, reward=[0.5] * 4 + [0.0] * 5), "a run")
     assert not found.findings
     assert not found.checked
-    assert {*found.skipped} == {Skipped(code, "10 logged steps (there are 9)") for code in CHECKS}
+    assert {*found.skipped} == {Skipped(code, "10 logged steps with a reward (there are 9)") for code in CHECKS}
 
 
 def test_every_threshold_has_its_reason_and_its_row():

@@ -25,7 +25,7 @@ class RunLog:
     """What a run has logged.
 
     Args:
-        columns: metric to values, one a logged step in order; None where a row lacks it or it was not finite.
+        columns: metric to values, one a logged step in order; None where a row lacks it, NaN where it was not finite.
         settings: the options of the run, as in its arguments.json; empty where they are not known.
         moved: of the logged completions, how many `right` and `wrong` responses there are and how many were moved the
             wrong way within their prompt (`right_down`, `wrong_up`); empty where no completions were kept.
@@ -37,16 +37,23 @@ class RunLog:
 
     @property
     def rows(self) -> int:
-        """How many logged steps."""
-        return len(self.columns.get("step", ()))
+        """How many logged steps have a reward: with several updates of a generation, one of them has."""
+        return len(self.series("reward"))
 
     def has(self, name: str) -> bool:
         """Whether any row holds the metric."""
-        return any(value is not None for value in self.columns.get(name, ()))
+        return bool(self.series(name))
 
     def series(self, name: str) -> list[float]:
-        """The values of a metric where it was logged."""
-        return [value for value in self.columns.get(name, ()) if value is not None]
+        """The values of a metric where it was logged and finite."""
+        return [value for value in self.columns.get(name, ()) if value is not None and math.isfinite(value)]
+
+    def steps_of(self, name: str) -> list[float | None]:
+        """The steps of the values of `series`; None where a step was not logged."""
+        values = self.columns.get(name, ())
+        steps = self.columns.get("step", [None] * len(values))
+        pairs = zip(steps, values, strict=True)
+        return [step for step, value in pairs if value is not None and math.isfinite(value)]
 
     def head(self, name: str) -> list[float]:
         """The first tenth, at least five."""
@@ -85,16 +92,23 @@ def scatter(values: Sequence[float]) -> float:
 
 
 def as_log(rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any] | None = None) -> RunLog:
-    """The log of rows of metrics, as in metrics.jsonl; rows without a reward (evaluations) are left out."""
-    kept = [row for row in rows if "reward" in row]
-    names = dict.fromkeys(name for row in kept for name, value in row.items() if _number(value) is not None)
-    return RunLog({name: [_number(row.get(name)) for row in kept] for name in names}, dict(settings or {}))
+    """The log of rows of metrics, as in metrics.jsonl, where null is a number that was not finite.
+
+    Rows with neither loss nor reward (evaluations) and what is no number are left out.
+    """
+    kept = [row for row in rows if "reward" in row or "loss" in row]
+    names = dict.fromkeys(name for row in kept for name, value in row.items() if _is_number(value))
+    return RunLog({name: [_number(row, name) for row in kept] for name in names}, dict(settings or {}))
 
 
-def _number(value: Any) -> Value:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+
+
+def _number(row: Mapping[str, Any], name: str) -> Value:
+    if name not in row or not _is_number(row[name]):
         return None
-    return float(value)
+    return math.nan if row[name] is None or not math.isfinite(row[name]) else float(row[name])
 
 
 def read_run(folder: Path) -> RunLog:
@@ -110,7 +124,9 @@ def read_run(folder: Path) -> RunLog:
             "metrics, a JSON object a line."
         )
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(keepends=True), 1):
+        if not line.endswith("\n"):
+            break  # the run goes on, and is writing it
         try:
             row = json.loads(line)
         except ValueError as error:

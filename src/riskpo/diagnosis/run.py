@@ -61,7 +61,7 @@ def check_run(log: RunLog, subject: str) -> Diagnosis:
         if log.has(name):
             facts[name] = f"{mean(log.head(name)):.3g} at the beginning, {mean(log.tail(name)):.3g} at the end"
     if log.rows < LEAST_ROWS:
-        few = f"{LEAST_ROWS} logged steps (there are {log.rows})"
+        few = f"{LEAST_ROWS} logged steps with a reward (there are {log.rows})"
         return diagnosis("run", subject, [(code, Skipped(code, few)) for code in CHECKS], facts)
     return diagnosis("run", subject, [(code, check(log)) for code, check in CHECKS.items()], facts)
 
@@ -71,10 +71,10 @@ def not_finite(log: RunLog) -> Outcome:
     seen = {name: log.columns[name] for name in ("loss", "grad_norm") if name in log.columns}
     if not seen:
         return Skipped("not_finite", "loss, grad_norm")
-    bad = {name: sum(value is None for value in values) for name, values in seen.items()}
+    bad = {name: sum(value is not None and math.isnan(value) for value in values) for name, values in seen.items()}
     if not any(bad.values()):
         return None
-    what = ", ".join(f"{name} in {count} of {log.rows}" for name, count in bad.items() if count)
+    what = ", ".join(f"{name} in {count} of {len(seen[name])}" for name, count in bad.items() if count)
     return Finding(
         "error",
         "not_finite",
@@ -103,14 +103,13 @@ class Fall:
 
 def fall_of(log: RunLog) -> Fall:
     """From its best stretch to the end; the noise is that of neighbouring steps, which a trend does not enlarge."""
-    rewards, steps = [log.share_of_range(value) for value in log.series("reward")], log.series("step")
+    rewards = [log.share_of_range(value) for value in log.series("reward")]
     length = window(len(rewards))
     stretches = [mean(rewards[start : start + length]) for start in range(len(rewards) - length + 1)]
     best, end = max(stretches), stretches[-1]
     noise = scatter(rewards) * math.sqrt(2.0 / length)
     errors = (best - end) / noise if noise else 0.0 if best == end else math.inf
-    place = stretches.index(best) + length // 2
-    return Fall(best, end, errors, steps[place] if len(steps) == len(rewards) else None)
+    return Fall(best, end, errors, log.steps_of("reward")[stretches.index(best) + length // 2])
 
 
 def left_of_reward(log: RunLog) -> float | None:

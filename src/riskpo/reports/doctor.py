@@ -28,8 +28,11 @@ def print_diagnosis(found: Diagnosis, console: Console) -> None:
     quiet = [code for code in found.checked if code not in {finding.code for finding in found.findings}]
     if quiet:
         _say(f"nothing found by: {', '.join(quiet)}", console)
+    missing: dict[str, list[str]] = {}
     for one in found.skipped:
-        _say(f"SKIPPED {one.check}: needs {one.missing}", console)
+        missing.setdefault(one.missing, []).append(one.check)
+    for what, checks in missing.items():
+        _say(f"SKIPPED {', '.join(checks)}: needs {what}", console)
 
 
 def print_findings(findings: Iterable[Finding], console: Console) -> None:
