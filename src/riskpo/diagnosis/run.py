@@ -174,8 +174,8 @@ def entropy_collapse(log: RunLog) -> Outcome:
         "entropy_collapse",
         f"The entropy fell from {log.series('entropy')[0]:.3f} to {mean(log.tail('entropy')):.3f} ({left:.0%}) while "
         f"the mean reward stands still at {reward_at_end(log):.0%} of its range.",
-        "Lower the learning rate, or take an estimator that keeps more entropy (docs/method.md, section 9: the "
-        "covariances say which).",
+        "Read completions: a reward that pays a part for form alone looks like this. Else lower the learning rate, or "
+        "take an estimator that keeps more entropy (the covariances of docs/method.md, section 9, say which).",
         f"{PAGE}#entropy-collapse",
     )
 
