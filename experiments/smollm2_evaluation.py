@@ -37,7 +37,7 @@ def evaluate(flags: list[str], folder: Path) -> dict[str, Any]:
 def row_of(results: dict[str, Any], flags: list[str]) -> dict[str, Any]:
     """What a table says of an evaluation of one task."""
     (task,) = results["tasks"].values()
-    kept = ("task", "scorer", "asked", "truncated", "unscorable", "no_answer", "tokens", "pass")
+    kept = ("task", "scorer", "asked", "samples", "truncated", "unscorable", "no_answer", "tokens", "pass")
     row = {name: task[name] for name in kept if name in task}
     return {"command": f"riskpo eval {MODEL} {' '.join(flags)}", **row, "backend": results["backend"]}
 
@@ -61,17 +61,17 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("evals"), help="where the evaluations' folders go")
     options = parser.parse_args()
     tasks = []
-    for name, flags, samples in (("gsm8k", GSM8K, 1), ("multiplication", PRODUCTS, 32)):
+    for name, flags in (("gsm8k", GSM8K), ("multiplication", PRODUCTS)):
         given = [*flags, "--data_dir", str(options.data)] if name == "gsm8k" else flags
         folder = options.work / f"smollm2-{name}"
-        tasks.append({**row_of(evaluate(given, folder), flags), "samples": samples})
+        tasks.append(row_of(evaluate(given, folder), flags))
     texts = [json.loads(line) for line in (options.work / "smollm2-gsm8k/samples/gsm8k.jsonl").open(encoding="utf-8")]
     kept = sorted(
         ({key: row[key] for key in ("question", "completion")} for row in texts), key=lambda row: row["question"]
     )
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
     (RESULTS / "smollm2_gsm8k.jsonl").write_text(lines, encoding="utf-8")
-    record = {"tasks": tasks, "environment": environment()}
+    record = {"tasks": tasks, "environment": environment(0)}
     (RESULTS / "smollm2_evaluation.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(table(record))
 

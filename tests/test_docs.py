@@ -6,10 +6,12 @@ import re
 import sys
 from functools import partial
 from pathlib import Path
+from statistics import mean
 
 import pytest
 import torch
 
+from riskpo.diagnosis.config import flat_pass_rates
 from riskpo.rewards.registry import REWARDS
 from riskpo.risk import PRESETS, RiskConfig, RiskState, risk_advantages
 from riskpo.risk.config import CHOICES
@@ -63,12 +65,14 @@ def test_every_metric_is_explained():
 
 
 def tables():
-    from experiments import mean_theorem, paper_recipes, variance, weight_by_difficulty
+    from experiments import doctor_confusion, mean_theorem, paper_recipes, variance, weight_by_difficulty
 
     from benchmarks import pairing_cost
 
     yield "method.md", "pairing_cost", ROOT / "benchmarks" / "results" / "pairing_cost.json", pairing_cost.table
     yield "method.md", "variance", variance.PATH, variance.table
+    yield "doctor.md", "thresholds", doctor_confusion.PATH, doctor_confusion.thresholds_table
+    yield "doctor.md", "confusion", doctor_confusion.PATH, doctor_confusion.confusion_table
     for script in (mean_theorem, weight_by_difficulty):
         yield "method.md", script.__name__.split(".")[-1], script.RESULT, script.table
     for recipe in paper_recipes.PAPER:
@@ -126,6 +130,33 @@ def test_what_verifiers_accept_is_the_measured():
         assert references["pass"]["statuses"] == references["return None"]["statuses"] == {"wrong": count}
         assert f"({count})" in page
     assert all(one["boxed"]["rate"] == 1.0 for one in golds["sets"].values())
+
+
+def test_what_the_doctor_knows_is_what_was_recorded():
+    """The numbers of docs/doctor.md outside its tables."""
+    page = " ".join((ROOT / "docs" / "doctor.md").read_text(encoding="utf-8").split())
+    results = ROOT / "experiments" / "results"
+    grid = [json.loads(path.read_text()) for path in sorted((results / "estimators" / "chain").glob("*.json"))]
+    long = [one["metrics"] for one in grid if len(one["metrics"]["step"]) == 200]
+    ends = [(mean(one["entropy"][-20:]) / one["entropy"][0], mean(one["reward"][-20:])) for one in long]
+    low = [reward for left, reward in ends if left < 0.05]
+    assert f"{len(low)} of the {len(long)} runs of the grid have less than 5 % of their entropy left" in page
+    assert min(low) >= 0.85
+    for path in sorted((results / "estimators").glob("*/tune/*.json")):
+        one = json.loads(path.read_text())
+        before, after = (sum(one["evaluations"][part]["correct"]) for part in ("before", "after"))
+        if one["variant"] == "paper" and float(one["learning_rate"]) >= 6e-4:
+            assert after < 0.01 * before, path.name
+        else:
+            assert after > 1.5 * before, path.name
+    table = json.loads((results / "doctor" / "confusion.json").read_text())
+    flat = [part["bundle of one"] for part in (table["confusion"], table["even_seeds"]["confusion"])]
+    said = f"flat at first in {sum(one['began_flat'] for one in flat)} of {sum(one['runs'] for one in flat)} seeds"
+    assert said in page
+    shares = {size: flat_pass_rates(RiskConfig(bundle_size=size)) for size in (1, 2, 5)}
+    assert [round(100 * share) for share in shares.values()] == [20, 10, 4]
+    assert round(100 * flat_pass_rates(RiskConfig(risk_low=0.05, risk_high=0.1))) == 37
+    assert "flat on 4 %, bundles of one on 20 %, bundles of two on 10 %, levels .05 and .1 on 37 %" in page
 
 
 def _spaced(number):

@@ -79,7 +79,7 @@ def test_json_schema(demo):
         "schema", "riskpo", "log", "settings", "bins", "redrawn_prompts_by_bin", "uniform", "estimators", "skipped",
         "entropy_skipped", "findings", "thresholds",
     }  # fmt: skip
-    assert written["schema"] == 1
+    assert written["schema"] == 2
     assert {*written["estimators"], *written["skipped"]} == set(default_names())
     assert (written["log"]["rows"], written["log"]["steps"]) == (1920, 6)
     assert written["bins"] == [0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0]
@@ -92,7 +92,8 @@ def test_json_schema(demo):
         assert set(estimator["flips"]) == {"right_down", "wrong_up", "right_negative", "wrong_positive"}
         assert set(estimator["entropy"]) >= {"cov_logp_advantage", "corr_logp_mean_advantage", "difference"}
     for finding in written["findings"]:
-        assert set(finding["estimators"]) <= set(written["estimators"])
+        assert set(finding) == {"level", "code", "evidence", "change", "documented", "about"}
+        assert set(finding["about"]) <= set(written["estimators"])
     assert all(set(threshold) == {"value", "why"} for threshold in written["thresholds"].values())
     assert written["estimators"]["dr_grpo"]["snr_ratios"]["dr_grpo"]["value"] == 1.0
 

@@ -1,11 +1,13 @@
-"""`riskpo doctor rewards`: findings with numbers, exit status by --fail-on, errors that say what to do."""
+"""`riskpo doctor`: findings with numbers, exit status by --fail-on, errors that say what to do."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from riskpo.cli.main import main
 
+RECORDED = Path(__file__).resolve().parent.parent.parent / "experiments" / "results" / "doctor"
 SUMS = [{"prompt": f"{n} + {n}? End with Answer: N", "answer": str(2 * n)} for n in range(10, 40)]
 
 
@@ -25,7 +27,7 @@ def doctor(*flags):
 
 
 def kinds(path):
-    return {(finding["level"], finding["kind"]) for finding in json.loads(path.read_text())["findings"]}
+    return {(finding["level"], finding["code"]) for finding in json.loads(path.read_text())["findings"]}
 
 
 def test_the_numeric_reward_has_the_holes_it_is_known_for(data, tmp_path, capsys):
@@ -89,3 +91,147 @@ def test_errors(data, capsys, flags, said):
 def test_a_file_without_prompts(data, capsys):
     assert doctor("--data", data([{"text": "a", "answer": "1"}]), "--reward", "exact") == 2
     assert "neither the column prompt nor question; it has text, answer" in capsys.readouterr().err
+
+
+# --- the other kinds ---
+
+
+def look(*flags):
+    return main(["doctor", *map(str, flags)])
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """The folder of a recorded run: what the engine logged, as it logs it."""
+
+    def make(kind, seed=1):
+        values = json.loads((RECORDED / f"{kind}_seed{seed}.json").read_text())
+        folder = tmp_path / "runs" / kind
+        folder.mkdir(parents=True)
+        names = list(values["metrics"])
+        rows = [dict(zip(names, row, strict=True)) for row in zip(*values["metrics"].values(), strict=True)]
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (folder / "arguments.json").write_text(json.dumps(values["settings"]))
+        return folder
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("kind", "level", "status"),
+    [
+        ("healthy-exact", "note", 0),
+        ("diverged", "error", 1),
+        ("diverged", "never", 0),
+        ("verifier-fails-on-3-in-10", "error", 0),
+        ("verifier-fails-on-3-in-10", "warning", 1),
+    ],
+)
+def test_a_recorded_run(recorded, kind, level, status):
+    assert look("run", recorded(kind), "--fail-on", level) == status
+
+
+def test_a_run_in_json_and_in_words(recorded, tmp_path, capsys):
+    report = tmp_path / "report.json"
+    assert look("run", recorded("diverged"), "--json", report) == 0
+    written, said = json.loads(report.read_text()), capsys.readouterr().out
+    assert set(written) == {"schema", "riskpo", "what", "subject", "checked", "findings", "skipped", "facts"}
+    assert (written["schema"], written["what"], written["subject"]) == (1, "run", "diverged")
+    for finding in written["findings"]:
+        assert set(finding) == {"level", "code", "evidence", "change", "documented", "about"}
+        assert f"- {finding['level']}, {finding['code']}: {finding['evidence']}" in said
+        assert f"({finding['documented']})" in said
+    first = written["findings"][0]
+    assert (first["level"], first["code"]) == ("error", "divergence")
+    assert "it was 0.0012" in first["change"]
+    assert {
+        "check": "sign_flips",
+        "missing": "completions/*.parquet with rewards of weight 1 and advantages",
+    } in written["skipped"]
+    assert "SKIPPED sign_flips: needs completions/*.parquet" in said
+
+
+def test_config_says_what_train_will_say(capsys):
+    assert look("config", "quickstart", "--fail-on", "note") == 0
+    assert "findings: none." in capsys.readouterr().out
+    unwise = ["quickstart", "--preset", "paper", "--learning_rate", "1e-3", "--bundle_size", "1"]
+    assert look("config", *unwise, "--fail-on", "warning") == 1
+    said = capsys.readouterr().out
+    assert "warning, learning_rate" in said
+    assert "warning, flat_window" in said
+    assert main(["train", *unwise, "--dry-run"]) == 0
+    planned = capsys.readouterr().out
+    assert planned.count("(docs/doctor.md#") == 2
+    assert "note: Baseline anchor makes every advantage at most 0" in planned
+
+
+def test_what_cannot_run_is_an_error(capsys):
+    assert look("config", "quickstart", "--bundle_size", "100") == 2
+    assert "cannot fill a bundle of 100" in capsys.readouterr().err
+    assert look("config", "quickstart", "--bundle_sice", "4") == 2
+    assert "Did you mean 'bundle_size'?" in capsys.readouterr().err
+
+
+def test_env(tmp_path, capsys):
+    report = tmp_path / "env.json"
+    look("env", "--runs-dir", tmp_path / "runs", "--json", report)
+    written = json.loads(report.read_text())
+    assert {"python", "packages", "accelerators", "disk", "sandbox", "hub", "cores", "/dev/shm"} == set(
+        written["facts"]
+    )
+    assert "torch" in written["facts"]["packages"]
+    assert "env: this machine" in capsys.readouterr().out
+
+
+def test_data_of_a_file(data, tmp_path, capsys):
+    report = tmp_path / "data.json"
+    assert look("data", data(SUMS), "--fail-on", "note") == 0
+    rows = [*SUMS, {"prompt": SUMS[0]["prompt"], "answer": "0"}, {"prompt": "9 + 9?", "answer": ""}]
+    assert look("data", data(rows), "--json", report, "--fail-on", "warning") == 1
+    assert kinds(report) == {("warning", "conflicts"), ("warning", "missing_golds"), ("note", "repeats")}
+    capsys.readouterr()
+    assert look("data", data(SUMS), "--answer", "gold") == 0
+    assert (
+        "SKIPPED missing_golds, conflicts: needs a column of gold answers (--answer), or tests"
+        in capsys.readouterr().out
+    )
+
+
+def test_data_of_a_task(tmp_path, capsys):
+    """GSM8K from a file in its own shape, compared with itself as a benchmark in the folder."""
+    rows = [{"question": f"How many are {n} and {n}, I ask?", "answer": f"Add.\n#### {2 * n}"} for n in range(6)]
+    for split, part in (("train", [*rows, rows[0]]), ("test", rows[:1])):
+        lines = "".join(json.dumps(row) + "\n" for row in part)
+        (tmp_path / f"gsm8k_{split}.jsonl").write_text(lines)
+    report = tmp_path / "report.json"
+    file = ["--data-file", tmp_path / "gsm8k_train.jsonl", "--split", "train"]
+    assert look("data", "gsm8k", *file, "--json", report) == 0
+    assert kinds(report) == {("note", "repeats")}
+    written = json.loads(report.read_text())
+    assert written["subject"] == "gsm8k/train"
+    assert [one["check"] for one in written["skipped"]] == ["benchmark_questions"]
+    assert (
+        look("data", "gsm8k", "--split", "train", "--data-dir", tmp_path, "--json", report, "--fail-on", "warning") == 1
+    )
+    assert kinds(report) == {("note", "repeats"), ("warning", "benchmark_questions")}
+    (finding,) = [one for one in json.loads(report.read_text())["findings"] if one["level"] == "warning"]
+    assert "gsm8k/test 1 equal and 0 nearly" in finding["evidence"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["run", "nowhere"], "nowhere holds no metrics.jsonl"),
+        (["run", "nowhere", "--jsn", "x"], "Did you mean '--json'?"),
+        (["data", "gsm9k"], "unknown task 'gsm9k'. Did you mean 'gsm8k'?"),
+        (["data", "gsm8k"], "Nothing is downloaded here"),
+        (["data", "no.jsonl", "--split", "train"], "--split and --data-file are a task's"),
+        (["config", "quickstrt"], "Did you mean 'quickstart'?"),
+        (["env", "--json", "/nowhere/x.json"], "the folder /nowhere does not exist"),
+    ],
+)
+def test_errors_of_the_other_kinds(tmp_path, monkeypatch, capsys, flags, said):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RISKPO_DATA_DIR", raising=False)
+    assert look(*flags) == 2
+    assert said in " ".join(capsys.readouterr().err.split())

@@ -124,6 +124,21 @@ def test_quickstart(quick):
     assert max(map(len, done.stdout.splitlines()[-8:-2])) <= 80
 
 
+def test_the_doctor_reads_what_a_run_logs(whole, quick):
+    """Every check finds what it needs in a real run's folder; of eight generations and fewer nothing is said."""
+    from riskpo.diagnosis.finding import Skipped
+    from riskpo.diagnosis.log import read_run
+    from riskpo.diagnosis.run import CHECKS, check_run
+
+    log = read_run(whole)
+    assert not [code for code, check in CHECKS.items() if isinstance(check(log), Skipped)]
+    assert (log.rows, len(log.series("grad_norm"))) == (8, 16)  # two updates a generation, whose reward is logged once
+    assert check_run(log, "whole").checked == ()
+    assert log.moved["right"] + log.moved["wrong"] == 40 * len(list((whole / "completions").iterdir()))
+    assert log.moved["right_down"] == log.moved["wrong_up"] == 0  # exact pairing, baseline loo
+    assert check_run(read_run(quick.run_dir), "quick").checked == ()
+
+
 def test_the_files_of_a_run_open(whole):
     """The picture is an image, the completions are a table, the model loads."""
     import pandas

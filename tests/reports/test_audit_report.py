@@ -43,7 +43,7 @@ def result(all_wrong=0.0, all_right=0.0, skipped=None, **estimators):
 
 def said(**estimators):
     """Kind of finding to the estimators it is about."""
-    return {finding.kind: finding.estimators for finding in findings(result(**estimators))}
+    return {finding.code: finding.about for finding in findings(result(**estimators))}
 
 
 # --- weight by difficulty ---
@@ -138,7 +138,7 @@ def test_a_finding_is_one_sentence_that_says_what_to_change():
         assert finding.text.endswith(".")
         assert ". " not in finding.text
         assert finding.text.count(": ") == 1
-    noise = next(finding for finding in found if finding.kind == "noise")
+    noise = next(finding for finding in found if finding.code == "noise")
     assert "one 4.0x" in noise.text  # half the ratio, four times the rollouts
 
 

@@ -1,14 +1,23 @@
-"""`riskpo doctor`: is what a run relies on in order? `rewards` asks that of a reward and a data set."""
+"""`riskpo doctor`: is what a run relies on in order? The machine, the configuration, the data, the reward, the run."""
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 EPILOG = """\
+examples:
+  riskpo doctor env                                                 packages, GPU, disk, sandbox, hub, threads
+  riskpo doctor config quickstart --preset paper --learning_rate 1e-3
+  riskpo doctor data train.jsonl                                    empty, missing, repeated, in conflict
+  riskpo doctor rewards --data train.jsonl --reward math            every gold answer, then a battery of attacks
+  riskpo doctor run runs/quickstart --fail-on warning               collapse, dead windows, failing verifiers, ...
+
+Every check, its threshold and the runs that it was tried on: docs/doctor.md. Nothing here asks the network.
+"""
+REWARDS_EPILOG = """\
 examples:
   riskpo doctor rewards --data train.jsonl --reward math            every gold answer, then a battery of attacks
   riskpo doctor rewards --data train.jsonl --reward my.module:score --fail-on error
@@ -16,26 +25,52 @@ examples:
 
 The data have prompt (or question) and what the reward needs: answer for mathematics, tests for code (docs/rewards.md).
 """
+CONFIG_EPILOG = """\
+examples:
+  riskpo doctor config quickstart
+  riskpo doctor config --config my.yaml --num_generations 4
+
+Recipe, file and flags are read as riskpo train reads them; what cannot be run at all is an error, as there.
+"""
 
 
 def add_parser(verbs: Any, name: str) -> None:
     """Adds the verb to the command line."""
     parser = verbs.add_parser(
         name,
-        help="check a reward against a data set",
-        description="Check what a run relies on. `rewards`: does every gold answer score 1, which are duplicate or in "
-        "conflict, do the prompts ask for the form that the reward reads, and which attacks slip through?",
+        help="check machine, configuration, data, reward, or a run",
+        description="Check what a run relies on, and what a run has logged. Each finding has its numbers, what to "
+        "change and where that is explained; a check that lacks what it needs says SKIPPED and what is missing.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("what", choices=("rewards",), help="what to look at")
-    parser.add_argument("--data", metavar="FILE", required=True, help="JSONL or parquet file, or a hub id")
-    parser.add_argument("--reward", metavar="NAME", required=True, help="built-in, or package.module:function")
-    parser.add_argument("--answer", metavar="COLUMN", default="answer", help="the gold answers (default: answer)")
-    parser.add_argument("--rows", metavar="N", type=int, default=0, help="look at the first N rows only (default: all)")
-    parser.add_argument("--sample", metavar="N", type=int, default=32, help="rows that are attacked (default: 32)")
-    parser.add_argument("--seed", type=int, default=0, help="of the sample (default: 0)")
+    kinds = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    env = _kind(kinds, "env", "packages, GPU, disk, sandbox, hub, threads, shared memory")
+    env.add_argument("--runs-dir", "--runs_dir", metavar="DIR", type=Path, default=Path("runs"), help="where runs go")
+    config = _kind(kinds, "config", "options that are allowed, and unwise", CONFIG_EPILOG)
+    config.usage = "riskpo doctor config [RECIPE | --config FILE] [--json FILE] [--fail-on LEVEL] [--OPTION VALUE ...]"
+    config.add_argument("--config", metavar="FILE", help="a YAML file of options")
+    data = _kind(kinds, "data", "empty prompts, missing golds, repeats, conflicts, benchmark questions")
+    data.add_argument("data", metavar="FILE|TASK", help="JSONL or parquet file, or a task of riskpo tasks")
+    data.add_argument("--answer", metavar="COLUMN", default="answer", help="the gold answers of a file")
+    data.add_argument("--split", metavar="NAME", help="of a task (default: its first)")
+    data.add_argument("--data-file", "--data_file", metavar="FILE", help="the task's data file")
+    data.add_argument("--data-dir", "--data_dir", metavar="DIR", help="folder with the files of tasks and benchmarks")
+    _add_rewards(kinds)
+    run_of = _kind(kinds, "run", "what a run's log says of its health")
+    run_of.add_argument("run", metavar="RUN", type=Path, help="a run's folder, or its metrics.jsonl")
+
+
+def _kind(kinds: Any, name: str, about: str, epilog: str | None = None) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = kinds.add_parser(
+        name,
+        help=about,
+        description=f"Check {about}." if name != "run" else "Check what a run's log says of its health.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write everything that was found")
     parser.add_argument(
         "--fail-on",
@@ -44,21 +79,117 @@ def add_parser(verbs: Any, name: str) -> None:
         default="never",
         help="exit with status 1 where a finding is at least this bad (default: never)",
     )
+    return parser
+
+
+def _add_rewards(kinds: Any) -> None:
+    rewards = _kind(
+        kinds, "rewards", "gold answers that score below 1, and attacks that slip through a reward", REWARDS_EPILOG
+    )
+    rewards.add_argument("--data", metavar="FILE", required=True, help="JSONL or parquet file, or a hub id")
+    rewards.add_argument("--reward", metavar="NAME", required=True, help="built-in, or package.module:function")
+    rewards.add_argument("--answer", metavar="COLUMN", default="answer", help="the gold answers (default: answer)")
+    rewards.add_argument("--rows", metavar="N", type=int, default=0, help="the first N rows only (default: all)")
+    rewards.add_argument("--sample", metavar="N", type=int, default=32, help="rows that are attacked (default: 32)")
+    rewards.add_argument("--seed", type=int, default=0, help="of the sample (default: 0)")
 
 
 def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
     """Runs the verb. Returns the exit status: 0, or 1 by --fail-on."""
     from riskpo.errors import ConfigError, unknown_name
 
-    if flags:
-        known = [f"--{name.replace('_', '-')}" for name in vars(options) if name not in ("what", "verb")]
+    if flags and options.what != "config":
+        positional = ("what", "verb", "run", *(("data",) if options.what == "data" else ()))
+        known = [f"--{name.replace('_', '-')}" for name in vars(options) if name not in positional]
         raise ConfigError(unknown_name("option", flags[0].split("=")[0], known))
-    for name, least in (("rows", 0), ("sample", 1), ("seed", 0)):
-        if getattr(options, name) < least:
-            raise ConfigError(f"--{name} must be at least {least}, got {getattr(options, name)}.")
     if options.json is not None and not options.json.parent.is_dir():
         raise ConfigError(f"--json {options.json}: the folder {options.json.parent} does not exist.")
-    return _rewards(options)
+    if options.what == "rewards":
+        return _rewards(options)
+    looks: dict[str, Callable[[], Any]] = {
+        "env": lambda: _env(options),
+        "config": lambda: _config(options, flags),
+        "data": lambda: _data(options),
+        "run": lambda: _run(options),
+    }
+    return _say(looks[options.what](), options)
+
+
+def _say(found: Any, options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from riskpo.atomic import write_json
+    from riskpo.diagnosis.finding import fails
+    from riskpo.reports.doctor import diagnosis_json, print_diagnosis
+
+    print_diagnosis(found, Console())
+    if options.json is not None:
+        write_json(options.json, diagnosis_json(found))
+    return int(fails(found.findings, options.fail_on))
+
+
+def _env(options: argparse.Namespace) -> Any:
+    from riskpo.diagnosis.env import check_env, look
+
+    return check_env(look(options.runs_dir))
+
+
+def _config(options: argparse.Namespace, flags: Sequence[str]) -> Any:
+    from riskpo.cli.quiet import quieten
+    from riskpo.cli.train import recipe_and_flags
+    from riskpo.diagnosis.config import check_config, setup_of
+
+    recipe, flags = recipe_and_flags(flags)
+    quieten()
+    from riskpo.runs.arguments import plan_new
+    from riskpo.runs.session import check
+
+    plan = plan_new(recipe, options.config, flags, dry=True)
+    train = check(plan).train
+    return check_config(setup_of(plan, None if train is None else len(train)), plan.name)
+
+
+def _data(options: argparse.Namespace) -> Any:
+    from riskpo.diagnosis.data import check_data, seen_in_rows, seen_in_task
+    from riskpo.errors import ConfigError, DataError
+    from riskpo.tasks.files import is_local, load_rows
+    from riskpo.tasks.loading import load
+    from riskpo.tasks.registry import get_data_task
+    from riskpo.tasks.source import data_folder
+    from riskpo.tasks.survey import load_benchmarks, survey
+
+    at_hand = data_folder(options.data_dir) is not None
+
+    def benchmarks(modality: str) -> Any:
+        try:
+            return load_benchmarks(modality, options.data_dir)[0] if at_hand else []
+        except DataError:  # none of this modality in the folder
+            return []
+
+    if is_local(options.data):
+        if options.split or options.data_file:
+            raise ConfigError("--split and --data-file are a task's: a file is looked at as it is.")
+        rows = load_rows(options.data).to_list()
+        if not {"prompt", "question"} & rows[0].keys():
+            raise DataError(f"{options.data} has neither the column prompt nor question; it has {', '.join(rows[0])}.")
+        return check_data(
+            seen_in_rows(rows, options.answer, [one for _, one in benchmarks("text")]), Path(options.data).name
+        )
+    task = get_data_task(options.data)
+    if not at_hand and not options.data_file:
+        raise DataError(
+            f"no file of task {task.name} at hand: give --data-dir (or RISKPO_DATA_DIR) or --data-file. Nothing is "
+            f"downloaded here; from the hub: riskpo tasks check {task.name}."
+        )
+    loaded = load(task, options.split, data_file=options.data_file, data_dir=options.data_dir)
+    return check_data(seen_in_task(loaded, survey(loaded, benchmarks(task.modality))), f"{task.name}/{loaded.split}")
+
+
+def _run(options: argparse.Namespace) -> Any:
+    from riskpo.diagnosis.log import read_run
+    from riskpo.diagnosis.run import check_run
+
+    return check_run(read_run(options.run), options.run.name)
 
 
 def _rewards(options: argparse.Namespace) -> int:
@@ -66,13 +197,19 @@ def _rewards(options: argparse.Namespace) -> int:
 
     from rich.console import Console
 
-    from riskpo.atomic import write_text
-    from riskpo.reports.doctor import LEVELS, as_json, print_rewards, reward_findings
+    from riskpo.atomic import write_json
+    from riskpo.diagnosis.finding import fails
+    from riskpo.diagnosis.rewards import reward_findings
+    from riskpo.errors import ConfigError
+    from riskpo.reports.doctor import as_json, print_rewards
     from riskpo.rewards.battery import run_attacks
     from riskpo.rewards.gold_audit import audit_gold
     from riskpo.rewards.judge import Judge
     from riskpo.runs.rewards import load_reward
 
+    for name, least in (("rows", 0), ("sample", 1), ("seed", 0)):
+        if getattr(options, name) < least:
+            raise ConfigError(f"--{name} must be at least {least}, got {getattr(options, name)}.")
     judge = Judge(load_reward(options.reward), options.reward, apart=True)
     rows = _rows(options, judge.reward)
     console = Console()
@@ -86,12 +223,11 @@ def _rewards(options: argparse.Namespace) -> int:
 
         status.update(f"judging {len(rows)} gold answers")
         gold = audit_gold(judge, rows, options.answer)
-        generator = Random(options.seed)
         attacks = run_attacks(
             judge,
             rows,
             gold.form,
-            generator,
+            Random(options.seed),
             sample=options.sample,
             answer=options.answer,
             progress=says("attack"),
@@ -99,11 +235,8 @@ def _rewards(options: argparse.Namespace) -> int:
     findings = reward_findings(gold, attacks, options.reward)
     print_rewards(gold, attacks, findings, console)
     if options.json is not None:
-        write_text(options.json, json.dumps(as_json(gold, attacks, findings), indent=1) + "\n")
-    if options.fail_on == "never":
-        return 0
-    bad = LEVELS[: LEVELS.index(options.fail_on) + 1]
-    return int(any(finding.level in bad for finding in findings))
+        write_json(options.json, as_json(gold, attacks, findings))
+    return int(fails(findings, options.fail_on))
 
 
 def _rows(options: argparse.Namespace, reward: Any) -> list[dict[str, Any]]:

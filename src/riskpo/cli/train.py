@@ -50,13 +50,9 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
 
     if options.list_options:
         return _list_options()
-    # The recipe is no positional of argparse: that would take the value of an engine's flag for it.
-    recipe, flags = (flags[0], flags[1:]) if flags and not flags[0].startswith("-") else (None, flags)
+    recipe, flags = recipe_and_flags(flags)
     if options.resume is not None and (recipe or options.config):
         raise ConfigError("--resume takes the recipe from the run's folder: give no recipe and no --config with it.")
-    stray = [flag for flag in flags[:1] if not flag.startswith("--")]
-    if stray:
-        raise ConfigError(f"unexpected argument {stray[0]!r}: options start with --.")
     if not options.verbose:
         quieten()
     from rich.console import Console
@@ -74,6 +70,22 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
         _print_plan(plan, inputs, console)
         return 0
     return execute(plan, inputs, console)
+
+
+def recipe_and_flags(flags: Sequence[str]) -> tuple[str | None, Sequence[str]]:
+    """The recipe, if one was named, and the engine's flags.
+
+    The recipe is no positional of argparse: that would take the value of an engine's flag for it.
+
+    Raises:
+        ConfigError: a second argument that is no flag.
+    """
+    from riskpo.errors import ConfigError
+
+    recipe, flags = (flags[0], flags[1:]) if flags and not flags[0].startswith("-") else (None, flags)
+    if flags and not flags[0].startswith("--"):
+        raise ConfigError(f"unexpected argument {flags[0]!r}: options start with --.")
+    return recipe, flags
 
 
 def _print_plan(plan: Any, inputs: Any, console: Any) -> None:

@@ -146,7 +146,7 @@ def audit_json(result: Audit, log: Rollouts, ends: tuple[float, float], seed: in
     estimators = {name: _plain(dataclasses.asdict(estimator)) for name, estimator in result.estimators.items()}
     reason = None if any(e.entropy for e in result.estimators.values()) else "the log has no column `logprob`"
     return {
-        "schema": 1,
+        "schema": 2,
         "riskpo": __version__,
         "log": {
             "format": log.format,

@@ -1,105 +1,57 @@
-"""What the doctor found, as findings, tables and JSON."""
+"""What the doctor found, as tables, lines and JSON."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from riskpo.diagnosis.finding import Diagnosis, Finding
 from riskpo.rewards.battery import AttackResult
 from riskpo.rewards.gold_audit import GoldAudit
 
-Level = Literal["error", "warning", "note"]
-LEVELS: tuple[Level, ...] = ("error", "warning", "note")
-_SHOWN = 8  # rows named in a table or a sentence
+SCHEMA = 1
+_SHOWN = 8  # rows named in a table
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What is wrong, how badly, with its numbers, and what to change."""
-
-    level: Level
-    kind: str
-    text: str
-
-
-def reward_findings(gold: GoldAudit, attacks: Sequence[AttackResult], reward: str) -> list[Finding]:
-    """The findings on a reward and a data set, the worst first."""
-    found = [*_gold_findings(gold, reward), *_form_findings(gold, reward), *_attack_findings(attacks)]
-    return sorted(found, key=lambda finding: LEVELS.index(finding.level))
-
-
-def _gold_findings(gold: GoldAudit, reward: str) -> list[Finding]:
-    found = []
-    missed = len(gold.misses)
-    if missed:
-        level: Level = "error" if missed > gold.rows / 2 else "warning"
-        rows = _named([miss.row for miss in gold.misses])
-        text = (
-            f"{missed} of {gold.rows} gold answers do not score 1 as an answer ({rows}): no response to them can. "
-            + ("Take another reward, or another column (--answer)." if level == "error" else "Mend or drop those rows.")
-        )
-        found.append(Finding(level, "gold", text))
-    if gold.conflicts:
-        groups = "; ".join(_named(group) for group in gold.conflicts[:_SHOWN])
-        text = f"{len(gold.conflicts)} questions stand there with gold answers that contradict each other ({groups}). "
-        found.append(Finding("warning", "conflict", text + f"At least one of each is wrong under {reward}: drop them."))
-    if gold.duplicates:
-        copies = sum(len(group) - 1 for group in gold.duplicates)
-        text = (
-            f"copies of other rows' questions, with equal answers: {copies} (the first: {_named(gold.duplicates[0])}). "
-            "They weigh double; estimators that keep history per prompt see them as one."
-        )
-        found.append(Finding("note", "duplicate", text))
-    return found
+def print_diagnosis(found: Diagnosis, console: Console) -> None:
+    """What was seen, what was found, and what could not be checked."""
+    _say(f"{found.what}: {found.subject}", console)
+    for name, value in found.facts.items():
+        _say(f"  {name}: {value}", console)
+    print_findings(found.findings, console)
+    quiet = [code for code in found.checked if code not in {finding.code for finding in found.findings}]
+    if quiet:
+        _say(f"nothing found by: {', '.join(quiet)}", console)
+    missing: dict[str, list[str]] = {}
+    for one in found.skipped:
+        missing.setdefault(one.missing, []).append(one.check)
+    for what, checks in missing.items():
+        _say(f"SKIPPED {', '.join(checks)}: needs {what}", console)
 
 
-def _form_findings(gold: GoldAudit, reward: str) -> list[Finding]:
-    found = []
-    for form, count in gold.asked.items():
-        share = gold.forms[form]
-        if count >= max(1, gold.rows / 100) and share < 0.5 * gold.forms[gold.form]:
-            text = (
-                f"{count} of {gold.rows} prompts speak of the form {form!r}, but {reward} reads only {share:.0%} of "
-                f"the gold answers in it (in the form {gold.form!r}: {gold.forms[gold.form]:.0%}). Change the prompts "
-                "or the reward's convention."
-            )
-            found.append(Finding("error", "form", text))
-    # That a program is fenced goes without saying; benchmarks of code do not ask for it.
-    if (
-        not any(gold.asked.values())
-        and gold.form not in ("bare", "fenced")
-        and gold.forms["bare"] < 0.5 * gold.forms[gold.form]
-    ):
-        text = (
-            f"{reward} reads answers in the form {gold.form!r} and hardly without ({gold.forms['bare']:.0%} of the "
-            "gold answers), and no prompt asks for it: a model that does not know scores 0 on what it gets right. Say "
-            "it in the prompt."
-        )
-        found.append(Finding("warning", "form", text))
-    return found
+def print_findings(findings: Iterable[Finding], console: Console) -> None:
+    """A line each."""
+    findings = list(findings)
+    _say("findings:" if findings else "findings: none.", console)
+    for finding in findings:
+        _say(f"- {finding.level}, {finding.code}: {finding.text} ({finding.documented})", console)
 
 
-def _attack_findings(attacks: Sequence[AttackResult]) -> list[Finding]:
-    found = []
-    for result in attacks:
-        if result.error:
-            text = f"attack {result.attack.name!r} ({result.attack.what}) broke the reward: {result.error}"
-            found.append(Finding("error", "attack", text))
-        elif result.slipped:
-            got = f"{result.full} full marks" if result.full else f"{result.partial} partial scores"
-            text = (
-                f"attack {result.attack.name!r} ({result.attack.what}): {got} in {result.tried} tries. A policy that "
-                "is optimised against this reward will find it."
-            )
-            found.append(Finding("error" if result.full else "warning", "attack", text))
-    return found
+def diagnosis_json(found: Diagnosis) -> dict[str, Any]:
+    """Everything that was found, as plain values."""
+    import riskpo
+
+    return {"schema": SCHEMA, "riskpo": riskpo.__version__, **found.as_json()}
+
+
+def _say(line: str, console: Console) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_rewards(
@@ -131,9 +83,7 @@ def print_rewards(
     for result in attacks:
         for row, completion, reason in result.examples[:1]:
             say(f"{result.attack.name}, row {row}: {completion!r} scored. {reason}")
-    say("findings:" if findings else "findings: none.")
-    for finding in findings:
-        say(f"- {finding.level}: {finding.text}")
+    print_findings(findings, console)
 
 
 def as_json(gold: GoldAudit, attacks: Sequence[AttackResult], findings: Sequence[Finding]) -> dict[str, Any]:
@@ -154,11 +104,6 @@ def as_json(gold: GoldAudit, attacks: Sequence[AttackResult], findings: Sequence
         ],
         "findings": [dataclasses.asdict(finding) for finding in findings],
     }
-
-
-def _named(rows: Sequence[int]) -> str:
-    shown = ", ".join(map(str, rows[:_SHOWN]))
-    return f"row{'s' * (len(rows) > 1)} {shown}{', ...' * (len(rows) > _SHOWN)}"
 
 
 def _short(text: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from riskpo.diagnosis.finding import Finding
 from riskpo.risk.audit import FLAT_SLOPE, Audit, EstimatorAudit
 from riskpo.risk.measured import Measured
 
@@ -28,18 +28,28 @@ THRESHOLDS: dict[str, tuple[float, str]] = {
 }
 
 
+_DIFFICULTY = "docs/method.md#3-where-risk-acts"
+_NOISE = "docs/method.md#4-the-same-gradient-with-less-noise"
+_WINDOWS = "docs/method.md#5-levels-that-change"
+# Where each kind of finding is explained.
+_DOCUMENTED = {
+    "difficulty_flat": "docs/method.md#2-what-random-bundles-optimise",
+    "difficulty_ends": _DIFFICULTY,
+    "difficulty_hard": _DIFFICULTY,
+    "difficulty_easy": _DIFFICULTY,
+    "noise": _NOISE,
+    "on_uniform": _NOISE,
+    "flips": _NOISE,
+    "flat_windows": _WINDOWS,
+    "tied_quantiles": _WINDOWS,
+    "unseen": _DIFFICULTY,
+    "entropy": "docs/method.md#entropy",
+}
+
+
 def threshold(name: str) -> float:
     """The number of a threshold."""
     return THRESHOLDS[name][0]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A sentence, what kind it is, and the estimators that it is about (none: about the log)."""
-
-    kind: str
-    estimators: tuple[str, ...]
-    text: str
 
 
 def findings(result: Audit) -> list[Finding]:
@@ -83,14 +93,16 @@ def _uniform(result: Audit) -> list[Finding]:
     wrong, right = result.uniform["all_wrong"], result.uniform["all_right"]
     found = []
     if wrong >= threshold("uniform_prompts"):
-        text = (
-            f"{wrong:.0%} of prompts were answered wrongly every time: use easier prompts or more responses per prompt."
-        )
-        found.append(Finding("uniform", (), text))
+        found.append(_uniformly(f"{wrong:.0%} of prompts were answered wrongly every time",
+                                "use easier prompts or more responses per prompt."))  # fmt: skip
     if right >= threshold("uniform_prompts"):
-        text = f"{right:.0%} of prompts were answered rightly every time: leave them out or use harder ones."
-        found.append(Finding("uniform", (), text))
+        found.append(_uniformly(f"{right:.0%} of prompts were answered rightly every time",
+                                "leave them out or use harder ones."))  # fmt: skip
     return found
+
+
+def _uniformly(evidence: str, change: str) -> Finding:
+    return Finding("note", "uniform", evidence, change, "docs/method.md#of-the-step")
 
 
 def _difficulty(result: Audit) -> list[Finding]:
@@ -195,7 +207,8 @@ def _entropy(result: Audit) -> list[Finding]:
 
 def _about(kind: str, what: str, named: Mapping[str, str], advice: str) -> list[Finding]:
     """One sentence about the named estimators; none where there are none."""
-    return [Finding(kind, tuple(named), f"{what} ({', '.join(named.values())}): {advice}.")] if named else []
+    evidence = f"{what} ({', '.join(named.values())})"
+    return [Finding("note", kind, evidence, f"{advice}.", _DOCUMENTED[kind], tuple(named))] if named else []
 
 
 def _percents(shares: Mapping[str, float]) -> dict[str, str]:

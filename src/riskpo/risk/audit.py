@@ -47,12 +47,14 @@ class LoggedStep:
         prompt_ids: one a prompt; the same id in another step is the same prompt.
         logps_PG: log-probability of each response, NaN where there is none; None for a log without any.
         step: its number.
+        advantages_PG: what the trainer used, NaN where there is none; None for a log without any.
     """
 
     rewards_PG: Tensor
     prompt_ids: tuple[str, ...]
     logps_PG: Tensor | None = None
     step: int = 0
+    advantages_PG: Tensor | None = None
 
 
 @dataclass(frozen=True)

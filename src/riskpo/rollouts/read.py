@@ -54,6 +54,7 @@ class _Group:
 
     rewards: list[float] = field(default_factory=list)
     logps: list[float] = field(default_factory=list)
+    advantages: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -151,7 +152,7 @@ def _collect(table: Table, name: str, weights: Mapping[str, float], steps: dict[
     columns, rows = table.columns, range(len(table.places))
     key = "input" if name == "verl" else "prompt_id" if "prompt_id" in columns else "prompt"
     text = columns.get("output" if name == "verl" else "completion")
-    logps = columns.get("logprob")
+    logps, advantages = columns.get("logprob"), columns.get("advantage") if name == "completions" else None
     in_name = re.fullmatch(r"\d+", table.path.name.split(".")[0]) if name == "verl" else None
     for row in rows:
         number = int(in_name[0]) if in_name and "step" not in columns else _step(table, row)
@@ -164,6 +165,7 @@ def _collect(table: Table, name: str, weights: Mapping[str, float], steps: dict[
         group = step.groups.setdefault(_prompt(table, row, key), _Group())
         group.rewards.append(_reward(table, row, weights))
         group.logps.append(math.nan if logps is None else _logp(table, row))
+        group.advantages.append(math.nan if advantages is None else _number(table, row, "advantage"))
         if text is not None:
             step.texts = True
             said = json.dumps([columns[key][row], text[row]], default=str, sort_keys=True)
@@ -238,5 +240,8 @@ def _matrix(number: int, step: _Step) -> LoggedStep:
         rows = [getattr(group, name) for group in step.groups.values()]
         return torch.tensor([row + [math.nan] * (longest - len(row)) for row in rows], dtype=torch.float64)
 
-    logps_PG = padded("logps")
-    return LoggedStep(padded("rewards"), tuple(step.groups), None if logps_PG.isnan().all() else logps_PG, number)
+    def known(name: str) -> torch.Tensor | None:
+        values_PG = padded(name)
+        return None if values_PG.isnan().all() else values_PG
+
+    return LoggedStep(padded("rewards"), tuple(step.groups), known("logps"), number, known("advantages"))

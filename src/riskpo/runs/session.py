@@ -11,6 +11,7 @@ import yaml
 from rich.console import Console
 
 from riskpo.atomic import read_json, write_json, write_text
+from riskpo.diagnosis.config import check_config, setup_of
 from riskpo.engines.dynamic_sampling import check_dynamic_sampling
 from riskpo.engines.train_data import check_for_training
 from riskpo.errors import ConfigError, ResumeError
@@ -70,14 +71,22 @@ def check(plan: Plan) -> Inputs:
 
 def _checked(plan: Plan, data: TaskInputs) -> Inputs:
     train, held_out, reward = data.train, data.held_out, data.reward
-    unloaded = "whether the model loads and fits"
+    unloaded, unwise = "whether the model loads and fits", _unwise(plan, train)
     if train is None:
-        return Inputs(train, held_out, reward, unchecked=("the hub data set", "the reward on it", unloaded))
-    notes = (*data.notes, *_check_train(plan, train, reward))
+        return Inputs(train, held_out, reward, unwise, unchecked=("the hub data set", "the reward on it", unloaded))
+    notes = (*data.notes, *_check_train(plan, train, reward), *unwise)
     if not plan.training.check_rewards or not _try_reward(reward.train, train):
         return Inputs(train, held_out, reward, notes, ("training set",), ("the reward", unloaded), data.record)
     checked = ("training set", "the reward on its first rows")
     return Inputs(train, held_out, reward, notes, checked, (unloaded,), data.record)
+
+
+def _unwise(plan: Plan, train: Any) -> tuple[str, ...]:
+    """What `riskpo doctor config` warns of; a resumed run was told when it began."""
+    if plan.checkpoint is not None:
+        return ()
+    found = check_config(setup_of(plan, None if train is None else len(train)), plan.name).findings
+    return tuple(f"{one.text} ({one.documented})" for one in found if one.level != "note")
 
 
 def _check_train(plan: Plan, train: Any, reward: RunReward) -> tuple[str, ...]:

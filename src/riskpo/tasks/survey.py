@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from riskpo.errors import DataError
-from riskpo.tasks.base import DataTask
+from riskpo.tasks.base import DataTask, Item
 from riskpo.tasks.defects import defects_of
 from riskpo.tasks.loading import Loaded, load
 from riskpo.tasks.overlap import WORDS, Benchmark, Mark, fingerprint, group, mark
@@ -84,7 +84,6 @@ def survey(loaded: Loaded, benchmarks: Sequence[tuple[Loaded, Benchmark]]) -> Su
     ]
     own = (loaded.task.name, loaded.split)
     others = [benchmark for other, benchmark in benchmarks if (other.task.name, other.split) != own]
-    marks = [mark(item, others[0].words if others else 0) for item in items]
     return Survey(
         loaded.task.name,
         loaded.split,
@@ -94,9 +93,15 @@ def survey(loaded: Loaded, benchmarks: Sequence[tuple[Loaded, Benchmark]]) -> Su
         groups.distinct,
         tuple(tuple(str(items[position].source_id) for position in rows) for rows in groups.conflicts),
         tuple(wrong),
-        tuple(_overlap(marks, benchmark) for benchmark in others),
+        overlaps_with(items, others),
         loaded.notes,
     )
+
+
+def overlaps_with(items: Sequence[Item], benchmarks: Sequence[Benchmark]) -> tuple[Overlap, ...]:
+    """What items share with each of the benchmarks, which are compared by runs of one length."""
+    marks = [mark(item, benchmarks[0].words if benchmarks else 0) for item in items]
+    return tuple(_overlap(marks, benchmark) for benchmark in benchmarks)
 
 
 def load_benchmarks(
