@@ -3,12 +3,13 @@ r"""Does an evaluation here score texts as lm-evaluation-harness does?
     pip install "lm-eval[math]"                # 0.4.13; in an environment of its own, it wants an older antlr4
     python experiments/verifier/harness.py --data FOLDER [--seed 0]    # a minute; writes results/verifier/harness.json
 
-The harness's own code on the one side (its tasks `gsm8k`, filters strict-match and flexible-extract, metric exact_match;
-`minerva_math500`, metrics exact_match on its own normal form and math_verify), a verifier of one convention on the other, on the
-same texts: what SmolLM2-135M wrote for 200 questions of GSM8K (results/smollm2_gsm8k.jsonl), worked solutions, and seeded
-corruptions of them: another number, no mark, two marks, a comma, a currency sign, a unit, a decimal point, the answer of
-another problem, a text behind the answer. Every disagreement is written down with the two verdicts, by the kind of text and the
-reason that `explain` finds; one without a reason makes this script end with status 1.
+The harness's own code on the one side (tasks `gsm8k`, filters strict-match and flexible-extract, metric exact_match;
+`minerva_math500`, metrics exact_match on its own normal form and math_verify), a verifier of one convention on the
+other, on the same texts: what SmolLM2-135M wrote for 200 questions of GSM8K (results/smollm2_gsm8k.jsonl), worked
+solutions, and seeded corruptions of them: another number, no mark, two marks, a comma, a currency sign, a unit, a
+decimal point, the answer of another problem, a text behind the answer. Every disagreement is written down with the two
+verdicts, by the kind of text and the reason that `explain_...` finds; one without a reason makes this script end with
+status 1.
 """
 
 from __future__ import annotations
@@ -202,9 +203,8 @@ def main() -> int:
         "math500, math_verify": compared(math, boxed, known("math_verify"), explain_math),
     }
     for name, one in found.items():
-        print(
-            f"{name}: {one['agree']} of {one['texts']} agree, harness right {one['harness_right']:.0%}, {one['reasons']}"
-        )
+        share = one["harness_right"]
+        print(f"{name}: {one['agree']} of {one['texts']} agree, harness right {share:.0%}; {one['reasons']}")
     save("harness", {"lm_eval": version("lm-eval"), "conventions": found}, options.seed)
     return int(any("unexplained" in one["reasons"] for one in found.values()))
 
