@@ -4,7 +4,7 @@ r"""Does an evaluation here score texts as lm-evaluation-harness does?
     python experiments/verifier/harness.py --data FOLDER [--seed 0]    # a minute; writes results/verifier/harness.json
 
 The harness's own code on the one side (tasks `gsm8k`, filters strict-match and flexible-extract, metric exact_match;
-`minerva_math500`, metrics exact_match on its own normal form and math_verify), a verifier of one convention on the
+`minerva_math500`, metric math_verify; `hendrycks_math`, is_equiv of the last box), a verifier of one convention on the
 other, on the same texts: what SmolLM2-135M wrote for 200 questions of GSM8K (results/smollm2_gsm8k.jsonl), worked
 solutions, and seeded corruptions of them: another number, no mark, two marks, a comma, a currency sign, a unit, a
 decimal point, the answer of another problem, a text behind the answer. Every disagreement is written down with the two
@@ -66,7 +66,7 @@ def gsm8k_texts(rows: list[dict[str, Any]], rng: random.Random) -> Iterator[Text
 
 def math_texts(rows: list[dict[str, Any]], rng: random.Random) -> Iterator[Text]:
     """Worked solutions of MATH500 and corruptions of them."""
-    for row in rng.sample(rows, 100):
+    for row in rng.sample(rows, 120):
         other = rng.choice(rows)
         boxed = rf"\boxed{{{row['answer']}}}"
         yield "solution", row["solution"], row
@@ -74,6 +74,8 @@ def math_texts(rows: list[dict[str, Any]], rng: random.Random) -> Iterator[Text]
         yield "other answer", rf"So the answer is $\boxed{{{other['answer']}}}$.", row
         yield "other solution", other["solution"], row
         yield "negated", rf"So the answer is $\boxed{{-({row['answer']})}}$.", row
+        yield "display fractions", boxed.replace(r"\frac", r"\dfrac"), row
+        yield "equation", rf"Hence $\boxed{{m = {row['answer']}}}$.", row
         yield "cut off", row["solution"][: len(row["solution"]) // 2], row
         yield "no box", f"The answer is ${row['answer']}$.", row
 
@@ -99,17 +101,20 @@ def harness_gsm8k(pattern: str, select: int) -> Callable[[str, dict[str, Any]], 
     return right
 
 
-def harness_math() -> Callable[[str, dict[str, Any]], dict[str, int]]:
-    """Task `minerva_math500` of the harness: both its metrics."""
+def harness_verify(text: str, row: dict[str, Any]) -> bool:
+    """Task `minerva_math500` of the harness, its metric math_verify."""
     from lm_eval.tasks.minerva_math import utils
 
-    def scores(text: str, row: dict[str, Any]) -> dict[str, int]:
-        gold = utils.normalize_final_answer(utils.remove_boxed(utils.last_boxed_only_string(row["solution"])))
-        doc = {"problem": row["question"], "solution": row["solution"], "answer": gold}
-        found: dict[str, int] = utils.process_results(doc, [text])
-        return found
+    doc = {"problem": row["question"], "solution": row["solution"], "answer": row["answer"]}
+    return bool(utils.process_results(doc, [text])["math_verify"] == 1)
 
-    return scores
+
+def harness_equal(text: str, row: dict[str, Any]) -> bool:
+    """Task `hendrycks_math` of the harness: `is_equiv` of the last box with the solution's."""
+    from lm_eval.tasks.hendrycks_math import utils
+
+    box, gold = utils.last_boxed_only_string(text), utils.last_boxed_only_string(row["solution"])
+    return box is not None and bool(utils.is_equiv(utils.remove_boxed(box), utils.remove_boxed(gold)))
 
 
 # --- who is right ---
@@ -138,10 +143,17 @@ def explain_flexible(kind: str, text: str, theirs: bool) -> str | None:
     return None
 
 
-def explain_math(kind: str, text: str, theirs: bool) -> str | None:
-    """Why the harness's MATH500 says something else."""
+def explain_verify(kind: str, text: str, theirs: bool) -> str | None:
+    """Why the harness's math_verify says something else."""
     if theirs and r"\boxed" not in text:
         return "no box: the harness's math_verify reads any formula or number"
+    return None
+
+
+def explain_equal(kind: str, text: str, theirs: bool) -> str | None:
+    """Why the harness's is_equiv says something else."""
+    if kind == "equation" and not theirs:
+        return "an equation: the harness takes its right side only where the left one is a single letter"
     return None
 
 
@@ -189,18 +201,12 @@ def main() -> int:
     school_texts, math = list(gsm8k_texts(school, rng)), list(math_texts(competition, rng))
     strict = harness_gsm8k(r"#### (\-?[0-9\.\,]+)", 0)
     flexible = harness_gsm8k(r"(-?[$0-9.,]{2,})|(-?[0-9]+)", -1)
-    scores = [harness_math()(text, row) for _, text, row in math]
-
-    def known(metric: str) -> Callable[[str, dict[str, Any]], bool]:
-        by_text = {(text, row["id"]): one[metric] == 1 for (_, text, row), one in zip(math, scores, strict=True)}
-        return lambda text, row: by_text[text, row["id"]]
-
     boxed = MathVerifier("boxed")
     found = {
         "gsm8k strict": compared(school_texts, MathVerifier("gsm8k-strict"), strict, explain_strict),
         "gsm8k flexible": compared(school_texts, MathVerifier("gsm8k-flexible"), flexible, explain_flexible),
-        "math500, exact_match": compared(math, boxed, known("exact_match"), explain_math),
-        "math500, math_verify": compared(math, boxed, known("math_verify"), explain_math),
+        "math500, is_equiv": compared(math, boxed, harness_equal, explain_equal),
+        "math500, math_verify": compared(math, boxed, harness_verify, explain_verify),
     }
     for name, one in found.items():
         share = one["harness_right"]
