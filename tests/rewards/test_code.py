@@ -261,6 +261,14 @@ def test_check_gold_of_the_real_sets():
 # --- the real sandbox ---
 
 
+@pytest.mark.parametrize("behind", ["", "\n\ndef main(\n", "\nprint(square(2", "\n# Next problem:\nclass Half"])
+def test_a_base_model_that_goes_on_and_is_cut(behind):
+    """What stands behind the function is not part of it, whole or cut in the middle."""
+    row = {"test": "def check(f):\n    assert f(2) == 4", "entry_point": "square", "prompt": "def square(n):\n"}
+    (found,) = CodeVerifier(sandbox(), bare=True).verify([f"    return n * n{behind}"], [row])
+    assert (found.score, found.status) == (1.0, "correct")
+
+
 def test_order_and_kinds_in_one_call():
     row = {"test": "def check(f):\n    assert f(2) == 4", "entry_point": "square", "prompt": "def square(n):\n"}
     call = {"tests": [{"input": "[3]\n", "output": "[9]", "testtype": "functional", "fn_name": "squares"}]}

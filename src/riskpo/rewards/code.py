@@ -23,7 +23,7 @@ from riskpo.errors import BadTestsError, ConfigError, WorkerError, unknown_name
 from riskpo.rewards.programs.checkers import find_checker
 from riskpo.rewards.programs.comparison import find_comparison
 from riskpo.rewards.programs.dense import DifficultyWeights, fractions
-from riskpo.rewards.programs.fences import program_of
+from riskpo.rewards.programs.fences import continuation_of, program_of
 from riskpo.rewards.programs.functions import packed
 from riskpo.rewards.programs.report import Budget, Report
 from riskpo.rewards.programs.stdio import judge_stdio
@@ -164,7 +164,7 @@ class CodeVerifier:
         if _UNREADABLE.search(program):
             return _Judged(program, Report((), "compile_error", "a NUL or half a character in the program"))
         if isinstance(tests, CodeTests) and tests.prompt and not _defines(program, tests.functions[0]):
-            return tests.prompt + program
+            return tests.prompt + (continuation_of(program) if self.bare else program)
         return program
 
     # --- running ---

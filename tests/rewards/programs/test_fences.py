@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from riskpo.rewards.programs.fences import program_of
+from riskpo.rewards.programs.fences import continuation_of, program_of
 
 GOOD = "```python\nprint(1)\n```"
 
@@ -80,3 +80,21 @@ def test_hostile_texts_take_linear_time():
     for text in ("<think>" * 400_000, "</think>" * 400_000, "```python\n" * 300_000, "~" * 10_000_000):
         program_of(text, bare=True)
     assert time.monotonic() - begun < 60  # quadratic time would be hours
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("    return a + b\n", "    return a + b\n"),
+        ("    return a\n\n\ndef other():\n    pass\nclass C: pass", "    return a\n\n"),
+        (
+            "    if a:\n        return b\n    # inside\n    return c\n# outside\nx",
+            "    if a:\n        return b\n    # inside\n    return c",
+        ),
+        ("    return a\nprint(f(1))", "    return a"),
+        ("    return a\nif __name__ == '__main__':\n    f(", "    return a"),
+        ("", ""),
+    ],
+)
+def test_a_continuation_ends_where_something_else_begins(text, kept):
+    assert continuation_of(text) == kept

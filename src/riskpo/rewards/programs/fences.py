@@ -14,6 +14,8 @@ The conventions, stated because numbers depend on them:
   least as many, alone on its line, closes it. A block that is never closed, because the text ends or another block
   begins, is no answer: its program was cut.
 - Without any fence there is no answer, unless `bare` says that the whole text is the program, as base models write it.
+- A text that continues a function of the prompt ends where the published evaluations of base models stop sampling
+  (HumanEval, arXiv 2107.03374): before a line that begins with `class`, `def`, `#`, `if` or `print` at its left edge.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 LANGUAGES = frozenset({"python", "py", "python3", "py3"})
+_STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 _CLOSED, _OPENED = "</think>", "<think>"
 
 
@@ -40,6 +43,12 @@ def program_of(completion: str, *, bare: bool = False) -> str | None:
             if language.lower() in languages:
                 return without_bom(body)
     return without_bom(text) if bare and not fenced and text.strip() else None
+
+
+def continuation_of(text: str) -> str:
+    """What of a text belongs to the function that it continues: all before a line that begins something else."""
+    ends = [place for stop in _STOPS if (place := text.find(stop)) >= 0]
+    return text[: min(ends)] if ends else text
 
 
 def after_reasoning(completion: str) -> str | None:
