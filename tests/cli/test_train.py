@@ -124,6 +124,23 @@ def test_quickstart(quick):
     assert max(map(len, done.stdout.splitlines()[-8:-2])) <= 80
 
 
+def test_tensorboard_gets_every_number(folder, chain_model):
+    """`report_to` of TRL: what metrics.jsonl holds is in the tracker's files too, under the same names."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    flags = [*OWN, "--max_steps", "4", "--report_to", "tensorboard", "--output_dir", "live"]
+    done = riskpo(folder, "--config", "mine.yaml", "--model_name_or_path", chain_model, *flags)
+    assert done.returncode == 0, done.stderr
+    (file,) = (folder / "live").rglob("events.out.tfevents.*")
+    events = EventAccumulator(str(file)).Reload()
+    rows = metrics(folder / "live")
+    names = [name for name in rows[0] if name.startswith("risk/")]
+    assert {"risk/q_low", "risk/mvar", "risk/frac_zero_advantage"} <= set(names)
+    for name in ["entropy", "grad_norm", *names]:
+        shown = {event.step: event.value for event in events.Scalars(f"train/{name}")}
+        assert shown == {row["step"]: pytest.approx(row[name], rel=1e-6) for row in rows if name in row}, name
+
+
 def test_the_doctor_reads_what_a_run_logs(whole, quick):
     """Every check finds what it needs in a real run's folder; of eight generations and fewer nothing is said."""
     from riskpo.diagnosis.finding import Skipped
