@@ -1,0 +1,280 @@
+"""Figures that are no lines over steps: the law of bundle scores as it moves, weight by difficulty, pass@k."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgb
+
+from riskpo.evaluation.intervals import Interval, question_interval
+from riskpo.evaluation.passk import pass_at_k
+from riskpo.reports.figures import BLUE, GREEN, GREY, ORANGE, smooth
+from riskpo.reports.findings import is_sure
+from riskpo.reports.page.drawing import (
+    HEIGHT,
+    Cell,
+    Drawing,
+    Floats,
+    LeftOut,
+    color_of,
+    legend,
+    new_figure,
+    sampled_rows,
+    series,
+    short,
+    thinned,
+)
+from riskpo.reports.page.laws import StepLaw, Window
+from riskpo.reports.page.palette import INK, MUTED, STYLE
+from riskpo.reports.page.record import Record
+from riskpo.risk.audit import BIN_EDGES
+from riskpo.risk.measured import Measured
+
+_COLUMNS, _ROWS = 60, 24  # cells of a heat map at most
+_CURVE = 25  # points of a pass@k curve
+_QUANTILES = (ORANGE, GREEN, *(GREY for _ in range(6)))
+BINS = tuple(f"{low:g}–{high:g}" for low, high in itertools.pairwise(BIN_EDGES))
+
+LAW = "Tracked quantiles over the score distribution"
+WEIGHT = "Weight by difficulty as it evolves"
+PASS = "pass@k before and after"
+
+
+def score_map(records: Sequence[Record], laws: Mapping[str, list[StepLaw]], why: Mapping[str, str]) -> Drawing | LeftOut:
+    """A heat map of bundle scores by step, with tracked quantiles and mean: one panel a run.
+
+    Args:
+        records: all runs.
+        laws: of each run by name; absent or empty where there are none.
+        why: for those, the reason.
+    """
+    shown = [record for record in records if laws.get(record.name)]
+    if not shown:
+        return LeftOut(LAW, _reasons(records, why))
+    figure, axes = new_figure(HEIGHT if len(shown) == 1 else 2.0 * len(shown) + 0.4, len(shown))
+    names: list[str] = []
+    rows: list[list[Cell]] = []
+    with rc_context(STYLE):
+        for axis, record in zip(axes, shown, strict=True):
+            found = laws[record.name]
+            _cells(axis, found)
+            names = names + [name for name in _quantile_lines(axis, record) if name not in names]
+            axis.set(ylabel="bundle score", title=short(record.name) if len(records) > 1 else "")
+            axis.grid(False)
+            means = [[record.name, law.step, law.law.mean(), law.law.std()] for law in found]
+            picked = sorted({round(i) for i in np.linspace(0, len(means) - 1, min(12, len(means)))})
+            rows += [means[place] if len(records) > 1 else means[place][1:] for place in picked]
+        axes[-1].set(xlabel="step")
+    entries = [(name, color, "-") for name, color in zip(names, _QUANTILES, strict=False)]
+    legend(figure, [*entries, ("mean score", INK, ":")])
+    caption = (
+        "Each column is the law of the bundle scores of a logged step, darker where more bundles lie; the lines are the "
+        "quantiles that the estimator tracks. Between them a score has slope. They should move with the mass; where "
+        "two of them meet, or all mass lies outside, the step teaches little."
+    )
+    missing = [record.name for record in records if record not in shown]
+    caption += f" Not shown: {_reasons([r for r in records if r.name in missing], why)}." if missing else ""
+    columns = [*(["run"] if len(records) > 1 else []), "step", "mean score", "standard deviation"]
+    return Drawing("scores", LAW, caption, "docs/method.md, sections 1 and 9", figure, columns, rows)
+
+
+def _reasons(records: Sequence[Record], why: Mapping[str, str]) -> str:
+    if len(records) == 1:
+        return why.get(records[0].name, "no completions")
+    return "; ".join(f"{record.name}: {why.get(record.name, 'no completions')}" for record in records)
+
+
+def _cells(axis: Axes, laws: Sequence[StepLaw]) -> None:
+    """The heat map: opacity of one colour, so that it reads the same on light and dark ground."""
+    edges = _score_edges(laws)
+    steps = np.array([law.step for law in laws], dtype=np.float64)
+    parts = np.array_split(np.arange(len(laws)), min(_COLUMNS, len(laws)))
+    density = np.stack([np.mean([_binned(laws[i], edges) for i in part], axis=0) for part in parts])
+    middles = np.array([steps[part].mean() for part in parts])
+    between = (middles[1:] + middles[:-1]) / 2
+    gap = between[0] - middles[0] if len(between) else 0.5
+    sides = np.concatenate([[middles[0] - gap], between, [middles[-1] + (middles[-1] - between[-1] if len(between) else gap)]])
+    cells, alphas = [], []
+    for (column, row), share in np.ndenumerate(density):
+        if share > 0.004:
+            left, right, low, high = sides[column], sides[column + 1], edges[row], edges[row + 1]
+            cells.append([(left, low), (right, low), (right, high), (left, high)])
+            alphas.append(min(share / max(density.max(), 1e-9), 1.0))
+    colors = [(*to_rgb(BLUE), round(0.08 + 0.77 * alpha, 2)) for alpha in alphas]
+    axis.add_collection(PolyCollection(cells, facecolors=colors, edgecolors="none", linewidths=0.0))
+    axis.set(xlim=(sides[0], sides[-1]), ylim=(edges[0], edges[-1]))
+
+
+def _score_edges(laws: Sequence[StepLaw]) -> Floats:
+    """Edges of the rows: around each score where they are few, else even ones."""
+    values = np.unique(np.concatenate([law.law.values_N.numpy() for law in laws]).round(9))
+    if len(values) == 1:
+        return np.array([values[0] - 0.5, values[0] + 0.5])
+    if len(values) <= _ROWS:
+        between = (values[1:] + values[:-1]) / 2
+        return np.concatenate([[2 * values[0] - between[0]], between, [2 * values[-1] - between[-1]]])
+    return np.linspace(values[0], values[-1], _ROWS + 1)
+
+
+def _binned(law: StepLaw, edges: Floats) -> Floats:
+    shares: Floats = np.histogram(law.law.values_N.numpy(), bins=edges, weights=law.law.probs_N.numpy())[0]
+    return shares
+
+
+def _quantile_lines(axis: Axes, record: Record) -> list[str]:
+    names = sorted({key for row in record.metrics for key in row if key.startswith("risk/q_")}, reverse=True)
+    drawn = []
+    for name, color in zip(names, _QUANTILES, strict=False):
+        steps, values = series(record, name)
+        if len(steps):
+            axis.plot(*thinned(steps, values), color=color, linewidth=1.8)
+            drawn.append(name.removeprefix("risk/"))
+    steps, means = series(record, "risk/score_mean")
+    if len(steps):
+        axis.plot(*thinned(steps, smooth(means)), ":", color=INK, linewidth=1.2)
+    return drawn
+
+
+def weight_map(records: Sequence[Record], windows: Mapping[str, list[Window]], why: Mapping[str, str]) -> Drawing | LeftOut:
+    """Weight of a prompt's gradient by its pass rate, a line for each window of steps, a panel for each run."""
+    shown = [record for record in records if any(_sure_bins(w) for w in windows.get(record.name, []))]
+    if not shown:
+        return LeftOut(WEIGHT, _reasons(records, why))
+    figure, axes = new_figure(HEIGHT if len(shown) == 1 else 2.0 * len(shown) + 0.4, len(shown))
+    rows: list[list[Cell]] = []
+    middles = np.array([(low + high) / 2 for low, high in itertools.pairwise(BIN_EDGES)])
+    with rc_context(STYLE):
+        for axis, record in zip(axes, shown, strict=True):
+            found = windows[record.name]
+            top = 0.0
+            for number, window in enumerate(found):
+                strength = 0.25 + 0.75 * (number + 1) / len(found)
+                top = max(top, _weight_line(axis, middles, window, strength, last=number == len(found) - 1))
+                cells: list[Cell] = [f"{window.first}–{window.last}", *(_told(w) for w in window.weight_b)]
+                rows.append([record.name, *cells] if len(records) > 1 else cells)
+            axis.set(ylabel="weight", xlim=(0.0, 1.0), ylim=(min(0.0, axis.get_ylim()[0]), 1.15 * top))
+            axis.set_title(short(record.name) if len(records) > 1 else "")
+            if len(shown) > 1:
+                label = f"steps {found[0].first} (faint) to {found[-1].last} (strong)"
+                axis.text(0.99, 0.97, label, transform=axis.transAxes, ha="right", va="top", color=MUTED, fontsize=8.0)
+        axes[-1].set(xlabel="pass rate of the prompt")
+    if len(shown) == 1:
+        found = windows[shown[0].name]
+        _window_legend(figure, found)
+    caption = (
+        "What the estimator multiplies a prompt's gradient with, by the prompt's pass rate, in windows of steps, faint "
+        "(first) to strong (last); the band is two standard errors of the last. Flat means that all prompts count "
+        "alike; falling to the right, that hard ones count more. Measured as riskpo audit does, at the run's quantiles."
+    )
+    missing = [record for record in records if record not in shown]
+    caption += f" Not shown: {_reasons(missing, why)}." if missing else ""
+    columns = [*(["run"] if len(records) > 1 else []), "steps", *(f"pass rate {name}" for name in BINS)]
+    return Drawing("weight", WEIGHT, caption, "docs/method.md, sections 2 and 3", figure, columns, rows)
+
+
+def _window_legend(figure, windows: Sequence[Window]) -> None:  # type: ignore[no-untyped-def]
+    from matplotlib.lines import Line2D
+
+    strengths = [0.25 + 0.75 * (number + 1) / len(windows) for number in range(len(windows))]
+    handles = [Line2D([], [], color=BLUE, alpha=strength, linewidth=1.8) for strength in strengths]
+    labels = [f"{window.first}–{window.last}" for window in windows]
+    with rc_context(STYLE):
+        figure.legend(handles, labels, loc="outside upper left", ncols=3, handlelength=1.2, columnspacing=1.0, borderpad=0.1, title="steps", alignment="left", title_fontsize=8.5)
+
+
+def _sure_bins(window: Window) -> list[int]:
+    scale = abs(window.mean_weight.value)
+    return [b for b, weight in enumerate(window.weight_b) if is_sure(weight, scale)]
+
+
+def _weight_line(axis: Axes, middles: Floats, window: Window, strength: float, *, last: bool) -> float:
+    """Draws a window's line over the bins that can be told; returns the height that it needs."""
+    sure = _sure_bins(window)
+    values = np.array([window.weight_b[b].value for b in sure])
+    if not sure:
+        return 0.0
+    axis.plot(middles[sure], values, marker="o", markersize=3, color=BLUE, alpha=strength, linewidth=1.6)
+    if last:
+        errors = 2 * np.array([window.weight_b[b].error for b in sure])
+        axis.fill_between(middles[sure], values - errors, values + errors, color=BLUE, alpha=0.12, linewidth=0)
+    return float(values.max())
+
+
+def _told(weight: Measured) -> float | None:
+    return None if math.isnan(weight.value) else weight.value
+
+
+def pass_curves(records: Sequence[Record]) -> Drawing | LeftOut:
+    """pass@k of every evaluation of each run, with 95 % bands over questions."""
+    shown = [record for record in records if record.evaluations]
+    if not shown:
+        return LeftOut(PASS, "no held-out prompts were evaluated (eval_prompts)")
+    figure, (axis,) = new_figure()
+    rows: list[list[Cell]] = []
+    entries: list[tuple[str, str, str]] = []
+    several = len(records) > 1
+    most = 1
+    with rc_context(STYLE):
+        for record in shown:
+            color = color_of(list(records).index(record))
+            for name, evaluation in _in_order(record.evaluations):
+                line, dash = (color, "--" if name == "before" else "-") if several else _of_one(name)
+                _pass_line(axis, evaluation, line, dash, faint=name.startswith("step-"))
+                rows += [[*([record.name] if several else []), name, *cells] for cells in _pass_rows(evaluation)]
+                most = max(most, evaluation["samples"])
+                if not several and not name.startswith("step-"):
+                    entries.append((name, line, dash))
+        axis.set(xscale="log", xlabel="k", ylabel="pass@k", ylim=(-0.02, 1.02))
+        axis.set_xticks([2**power for power in range(most.bit_length()) if 2**power <= most])
+        axis.xaxis.set_major_formatter(lambda k, _: f"{k:g}")
+        axis.minorticks_off()
+    if several:
+        entries = [(short(r.name), color_of(list(records).index(r)), "-") for r in shown]
+        entries += [("before", GREY, "--"), ("after", GREY, "-")]
+    legend(figure, entries)
+    caption = (
+        "Chance that at least one of k samples of a held-out prompt is right; bands are 95 % intervals over prompts. "
+        "Lines that cross mean that training sharpened what the model could do already, and lost some of the rest."
+    )
+    missing = [record.name for record in records if record not in shown]
+    unfinished = [record.name for record in shown if "after" not in record.evaluations]
+    caption += f" Not evaluated: {', '.join(missing)}." if missing else ""
+    caption += f" Not evaluated after training: {', '.join(unfinished)}." if unfinished else ""
+    columns = [*(["run"] if several else []), "evaluation", "k", "pass@k", "low", "high"]
+    return Drawing("passk", PASS, caption, "docs/evaluation.md", figure, columns, rows)
+
+
+def _in_order(evaluations: Mapping[str, dict[str, object]]) -> list[tuple[str, dict[str, object]]]:
+    order = {"before": 0, "after": 2}
+    return sorted(evaluations.items(), key=lambda item: (order.get(item[0], 1), item[0]))
+
+
+def _of_one(name: str) -> tuple[str, str]:
+    return {"before": (GREY, "--"), "after": (BLUE, "-")}.get(name, (BLUE, ":"))
+
+
+def _intervals(evaluation: Mapping[str, object], ks: Sequence[int]) -> list[Interval]:
+    correct_Q = np.array(evaluation["correct"], dtype=np.int64)
+    samples = int(evaluation["samples"])  # type: ignore[call-overload]
+    return [question_interval(pass_at_k(correct_Q, samples, k)) for k in ks]
+
+
+def _pass_line(axis: Axes, evaluation: Mapping[str, object], color: str, dash: str, *, faint: bool) -> None:
+    ks = np.unique(np.geomspace(1, int(evaluation["samples"]), _CURVE).round().astype(int))  # type: ignore[call-overload]
+    found = _intervals(evaluation, ks.tolist())
+    axis.plot(ks, [one.mean for one in found], dash, color=color, alpha=0.5 if faint else 1.0)
+    if not faint and all(one.low is not None for one in found):
+        lows, highs = ([getattr(one, end) for one in found] for end in ("low", "high"))
+        axis.fill_between(ks, lows, highs, color=color, alpha=0.14, linewidth=0)
+
+
+def _pass_rows(evaluation: Mapping[str, object]) -> list[list[Cell]]:
+    samples = int(evaluation["samples"])  # type: ignore[call-overload]
+    ks = [2**power for power in range(samples.bit_length()) if 2**power <= samples]
+    return [[k, one.mean, one.low, one.high] for k, one in zip(ks, _intervals(evaluation, ks), strict=True)]
