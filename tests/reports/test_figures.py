@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from riskpo.reports.figures import smooth, read_metrics, run_figure
+from riskpo.reports.figures import read_metrics, run_figure, smooth
 
 METRICS = [
     {"step": 1, "reward": 0.1, "entropy": 2.0, "risk/score_mean": 0.5, "risk/q_low": 0.2, "risk/q_high": 1.0},

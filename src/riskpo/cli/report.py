@@ -84,7 +84,10 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
         report = gather(options.runs, limits, status.update)
         page, sample = render(report, status.update)
     write_text(output, page)
-    _say(console, f"{output}: {len(report.drawings)} figures, {size(len(page.encode()))}. {about_sample(sample, limits.seed)}")
+    _say(
+        console,
+        f"{output}: {len(report.drawings)} figures, {size(len(page.encode()))}. {about_sample(sample, limits.seed)}",
+    )
     for left_out in report.left_out:
         _say(console, f"left out: {left_out.title}: {left_out.why}")
     if options.figures is not None:

@@ -87,9 +87,9 @@ def _pass_curve(axis: Axes, evaluation: dict[str, Any], label: str, color: str) 
     axis.fill_between(ks, [e.low for e in estimates], [e.high for e in estimates], color=color, alpha=0.15)
 
 
-def smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Running mean over the last twentieth of the run, so that steps near the end are not smeared forwards."""
-    window = max(len(values) // 20, 1)
+def smooth(values: NDArray[np.float64], least: int = 1) -> NDArray[np.float64]:
+    """Running mean over the last twentieth of the run (at least `least` points): none smeared forwards."""
+    window = max(len(values) // 20, least)
     sums = np.cumsum(np.insert(values, 0, 0.0))
     ends = np.arange(1, len(values) + 1)
     starts = np.maximum(ends - window, 0)

@@ -146,7 +146,7 @@ def render(report: Report, say: Say = lambda line: None) -> tuple[str, Sample]:
     limit = report.limits.megabytes * 1e6
     names = [record.name for record in report.records]
     sample = sample_rows(report.rows, report.limits.completions, report.limits.seed)
-    drawn = [inline_svg(one.figure, f"fig-{one.key}", f"{one.title}. {one.caption}") for one in report.drawings]
+    drawn = [_panels(one) for one in report.drawings]
     frame = len(_page(report, drawn, sample, "").encode())
     for _ in range(_ATTEMPTS):
         say(f"packing {len(sample.places)} completions")
@@ -160,18 +160,30 @@ def render(report: Report, say: Say = lambda line: None) -> tuple[str, Sample]:
     )
 
 
-def _page(report: Report, drawn: Sequence[str], sample: Sample, data: str) -> str:
+def _panels(drawing: Drawing) -> list[tuple[str, Markup]]:
+    """The panels of a figure as SVG, with the names that they go by where there are several."""
+    found = []
+    for place, (name, figure) in enumerate(drawing.panels.items()):
+        label = f"{drawing.title}{f', {name}' if len(drawing.panels) > 1 else ''}. {drawing.caption}"
+        svg = Markup(inline_svg(figure, f"fig-{drawing.key}-{place}", label))
+        found.append((name if len(drawing.panels) > 1 else "", svg))
+    return found
+
+
+def _page(report: Report, drawn: Sequence[list[tuple[str, Markup]]], sample: Sample, data: str) -> str:
     files = resources.files("riskpo.reports.page")
     css, js, template = (
         (files / "assets" / name).read_text(encoding="utf-8") for name in ("page.css", "page.js", "page.html.jinja")
     )
-    environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=_shown, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, finalize=_shown, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["number"] = number
     return environment.from_string(template).render(
         title=report.title,
         version=__version__,
         runs=report.views,
-        figures=[{"drawing": one, "svg": Markup(svg)} for one, svg in zip(report.drawings, drawn, strict=True)],
+        figures=[{"drawing": one, "panels": panels} for one, panels in zip(report.drawings, drawn, strict=True)],
         left_out=report.left_out,
         differing=report.differing,
         shown=about_sample(sample, report.limits.seed),

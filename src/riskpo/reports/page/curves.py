@@ -13,6 +13,7 @@ from riskpo.reports.figures import GREY, smooth
 from riskpo.reports.page.drawing import (
     Cell,
     Drawing,
+    Entry,
     Floats,
     LeftOut,
     color_of,
@@ -27,6 +28,7 @@ from riskpo.reports.page.drawing import (
 from riskpo.reports.page.palette import STYLE
 from riskpo.reports.page.record import Record
 
+_LEAST = 5  # points of a running mean, so that a short run is no scribble
 _MANY = 30  # points from which on a line is smoothed, with the values behind it
 
 
@@ -40,6 +42,7 @@ class Curves:
         unit: of the vertical axis.
         ends: of the vertical axis; None: where the values end.
         needs: what has to be done for a run to log any of these.
+        only_if_any: numbers of metrics that are left out where they are 0 throughout.
     """
 
     key: str
@@ -50,7 +53,7 @@ class Curves:
     unit: str
     ends: tuple[float | None, float | None] = (None, None)
     needs: str = ""
-
+    only_if_any: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Line:
     values: Floats
 
 
+COVARIANCES = "log_covariances=True logs them where the trainer does not know log-probabilities anyway"
 ENGINE = "TRL's metric; docs/method.md, section 9"
 CURVES = (
     Curves(
@@ -114,6 +118,7 @@ CURVES = (
         ),
         "share",
         (0.0, 1.0),
+        only_if_any=(3,),
     ),
     Curves(
         "clipping",
@@ -155,16 +160,29 @@ CURVES = (
     ),
     Curves(
         "covariance",
-        "Covariance of log-probability and advantage",
-        "Correlation of a response's log-probability with its advantage (16), and with the mean objective's. The "
-        "larger, the faster entropy falls; RiskPO's claim is that its own lies below the mean's.",
+        "Covariance with log-probability",
+        "Covariance of a response's log-probability with its advantage, and with the mean objective's. A step changes "
+        "entropy by minus the learning rate times it: the larger, the faster entropy falls.",
         "docs/method.md, section 9, Entropy",
         (
-            ("risk/corr_logp_advantage", "with the advantage"),
-            ("risk/corr_logp_mean_advantage", "with the mean objective's"),
+            ("risk/cov_logp_advantage", "advantage"),
+            ("risk/cov_logp_mean_advantage", "mean objective's"),
+        ),
+        "covariance",
+        needs=COVARIANCES,
+    ),
+    Curves(
+        "correlation",
+        "Correlation with log-probability",
+        "The covariances over the spreads of both, so that estimators of different scale compare. The paper's claim is "
+        "that RiskPO's lies below the mean objective's.",
+        "docs/method.md, section 9, Entropy",
+        (
+            ("risk/corr_logp_advantage", "advantage"),
+            ("risk/corr_logp_mean_advantage", "mean objective's"),
         ),
         "correlation",
-        needs="log_covariances=True logs them where the trainer does not know the log-probabilities anyway",
+        needs=COVARIANCES,
     ),
     Curves(
         "gradient",
@@ -186,32 +204,32 @@ def draw_curves(spec: Curves, records: Sequence[Record]) -> Drawing | LeftOut:
         for run, record in enumerate(records)
         for number, (metric, label) in enumerate(spec.metrics)
     ]
-    lines = [line for line in lines if len(line.steps)]
+    lines = [line for line in lines if len(line.steps) and (line.values.any() or line.number not in spec.only_if_any)]
     if not lines:
         names = ", ".join(metric for metric, _ in spec.metrics)
         return LeftOut(spec.title, f"not logged: {names}" + (f" ({spec.needs})" if spec.needs else ""))
-    figure, (axis,) = new_figure()
+    figure, axis = new_figure()
     several = len(records) > 1
     with rc_context(STYLE):
         for line in lines:
             color, dash = (color_of(line.run), dash_of(line.number)) if several else (color_of(line.number), "-")
             many = len(line.steps) >= _MANY
-            if many:
+            if many and (not several or len(spec.metrics) == 1):
                 axis.plot(*thinned(line.steps, line.values), color=color, alpha=0.25, linewidth=0.8)
-            axis.plot(*thinned(line.steps, smooth(line.values) if many else line.values), dash, color=color)
+            axis.plot(*thinned(line.steps, smooth(line.values, _LEAST) if many else line.values), dash, color=color)
         axis.set(xlabel="step", ylabel=spec.unit)
         _set_ends(axis, spec.ends)
     legend(figure, _entries(spec, records, lines))
     columns, rows = _numbers(records, lines)
-    return Drawing(spec.key, spec.title, _missing(spec, records, lines), spec.see, figure, columns, rows)
+    return Drawing(spec.key, spec.title, _missing(spec, records, lines), spec.see, {"": figure}, columns, rows)
 
 
-def _entries(spec: Curves, records: Sequence[Record], lines: Sequence[Line]) -> list[tuple[str, str, str]]:
+def _entries(spec: Curves, records: Sequence[Record], lines: Sequence[Line]) -> list[Entry]:
     numbers = sorted({line.number for line in lines})
     if len(records) == 1:
-        return [(spec.metrics[n][1], color_of(n), "-") for n in numbers] if len(numbers) > 1 else []
-    runs = [(short(records[run].name), color_of(run), "-") for run in sorted({line.run for line in lines})]
-    return runs + ([(spec.metrics[n][1], GREY, dash_of(n)) for n in numbers] if len(numbers) > 1 else [])
+        return [(spec.metrics[n][1], color_of(n), "-", 1.0) for n in numbers] if len(numbers) > 1 else []
+    runs = [(short(records[run].name), color_of(run), "-", 1.0) for run in sorted({line.run for line in lines})]
+    return runs + ([(spec.metrics[n][1], GREY, dash_of(n), 1.0) for n in numbers] if len(numbers) > 1 else [])
 
 
 def _set_ends(axis: Axes, ends: tuple[float | None, float | None]) -> None:
@@ -261,10 +279,10 @@ def entropy_against_reward(records: Sequence[Record]) -> Drawing | LeftOut:
         ]
         if both:
             steps, rewards, entropies = np.array(both, dtype=np.float64).T
-            paths.append((run, steps, smooth(rewards), smooth(entropies)))
+            paths.append((run, steps, smooth(rewards, _LEAST), smooth(entropies, _LEAST)))
     if not paths:
         return LeftOut(title, "not logged together: reward, entropy")
-    figure, (axis,) = new_figure()
+    figure, axis = new_figure()
     columns, rows = [*(["run"] if len(records) > 1 else []), "step", "reward", "entropy"], []
     with rc_context(STYLE):
         for run, steps, rewards, entropies in paths:
@@ -279,9 +297,9 @@ def entropy_against_reward(records: Sequence[Record]) -> Drawing | LeftOut:
         axis.set(xlabel="mean reward", ylabel="nats per token")
         axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
     if len(records) > 1:
-        legend(figure, [(short(records[run].name), color_of(run), "-") for run, *_ in paths])
+        legend(figure, [(short(records[run].name), color_of(run), "-", 1.0) for run, *_ in paths])
     caption = (
         "The path of a run from its beginning (ring) to its end (dot), as running means. At the same reward, the run "
         "that lies higher has kept more of its variety."
     )
-    return Drawing("entropy-reward", title, caption, "docs/method.md, section 9, Entropy", figure, columns, rows)
+    return Drawing("entropy-reward", title, caption, "docs/method.md, section 9, Entropy", {"": figure}, columns, rows)

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from riskpo.reports.page.palette import DASHES, SERIES, STYLE
+from riskpo.reports.page.palette import DASHES, SERIES, STYLE, Dash
 from riskpo.reports.page.record import Record
 
 Floats = NDArray[np.float64]
@@ -35,7 +35,7 @@ class Drawing:
         title: a few words.
         caption: one or two sentences: what is drawn, what to look for.
         see: where the docs have the formula.
-        figure: drawn in the palette's colours.
+        panels: one, or one for each run that has something to show, by the run's name.
         columns, rows: the numbers, thinned where there are many.
     """
 
@@ -43,7 +43,7 @@ class Drawing:
     title: str
     caption: str
     see: str
-    figure: Figure
+    panels: dict[str, Figure]
     columns: list[str]
     rows: list[list[Cell]]
 
@@ -56,12 +56,11 @@ class LeftOut:
     why: str
 
 
-def new_figure(height: float = HEIGHT, rows: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure of the report's width with `rows` panels below each other."""
+def new_figure() -> tuple[Figure, Axes]:
+    """An empty figure of the report's size."""
     with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        axes = figure.subplots(rows, 1, squeeze=False)[:, 0]
-    return figure, list(axes)
+        figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
+        return figure, figure.subplots()
 
 
 def series(record: Record, name: str) -> tuple[Floats, Floats]:
@@ -97,7 +96,7 @@ def color_of(number: int) -> str:
     return SERIES[number % len(SERIES)]
 
 
-def dash_of(number: int) -> str:
+def dash_of(number: int) -> Dash:
     return DASHES[number % len(DASHES)]
 
 
@@ -106,21 +105,33 @@ def short(name: str) -> str:
     return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
 
 
-def legend(figure: Figure, entries: Sequence[tuple[str, str, str]], columns: int = 3) -> None:
-    """A legend above the panels.
+Entry = tuple[str, str, Dash, float]
+
+
+def legend(figure: Figure, entries: Sequence[Entry], columns: int = 4) -> None:
+    """A legend above the axes.
 
     Args:
         figure: whose.
-        entries: label, colour, dash.
+        entries: label, colour, dash, opacity.
         columns: at most so many.
     """
     if not entries:
         return
     with rc_context(STYLE):
-        handles = [Line2D([], [], color=color, linestyle=dash, linewidth=1.8) for _, color, dash in entries]
-        labels = [label for label, _, _ in entries]
-        longest = max(map(len, labels))
-        fitting = max(1, min(columns, len(labels), 52 // (longest + 5)))
+        longest = max(len(label) for label, *_ in entries)
+        fitting = max(1, min(columns, len(entries), 52 // (longest + 5)))
+        ordered = [entry for column in range(fitting) for entry in entries[column::fitting]]  # row by row
+        handles = [
+            Line2D([], [], color=color, linestyle=dash, linewidth=1.8, alpha=strength)
+            for _, color, dash, strength in ordered
+        ]
         figure.legend(
-            handles, labels, loc="outside upper left", ncols=fitting, handlelength=1.6, columnspacing=1.4, borderpad=0.1
+            handles,
+            [label for label, *_ in ordered],
+            loc="outside upper left",
+            ncols=fitting,
+            handlelength=1.9,
+            columnspacing=1.4,
+            borderpad=0.1,
         )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 
 from matplotlib import rc_context
 
+from riskpo.atomic import write_bytes, write_text
 from riskpo.reports.page.build import Report
+from riskpo.reports.page.drawing import Drawing
 from riskpo.reports.page.palette import STYLE
 from riskpo.reports.page.texts import visible
 from riskpo.reports.page.views import RunView
@@ -27,23 +28,26 @@ def write_figures(report: Report, folder: Path, kind: str) -> list[Path]:
     Returns:
         The files of the figures.
     """
-    from riskpo.atomic import write_text
-
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     # As outlines an SVG looks the same everywhere; without a date the same report gives the same file.
     dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": None}[kind]
     for drawing in report.drawings:
-        file = io.BytesIO()
-        with rc_context({**STYLE, "svg.fonttype": "path", "svg.hashsalt": drawing.key}):
-            drawing.figure.savefig(file, format=kind, dpi=_DPI, facecolor="white", metadata=dated)
-        path = folder / f"{drawing.key}.{kind}"
-        scratch = path.with_name(f".{path.name}.{os.getpid()}")
-        scratch.write_bytes(file.getvalue())
-        os.replace(scratch, path)
-        written.append(path)
+        for name, figure in zip(_file_names(drawing, kind), drawing.panels.values(), strict=True):
+            file = io.BytesIO()
+            with rc_context({**STYLE, "svg.fonttype": "path", "svg.hashsalt": name}):
+                figure.savefig(file, format=kind, dpi=_DPI, facecolor="white", metadata=dated)
+            write_bytes(folder / name, file.getvalue())
+            written.append(folder / name)
     write_text(folder / "report.md", markdown(report, kind))
     return written
+
+
+def _file_names(drawing: Drawing, kind: str) -> list[str]:
+    """`scores.png`, or `scores-1.png`, `scores-2.png` for a panel each."""
+    if len(drawing.panels) == 1:
+        return [f"{drawing.key}.{kind}"]
+    return [f"{drawing.key}-{number}.{kind}" for number in range(1, len(drawing.panels) + 1)]
 
 
 def markdown(report: Report, kind: str) -> str:
@@ -53,16 +57,24 @@ def markdown(report: Report, kind: str) -> str:
         lines += _about(view, several=len(report.views) > 1)
     lines += ["## Figures", ""]
     for one in report.drawings:
-        shown = f"[{one.title}]({one.key}.pdf)" if kind == "pdf" else f"![{one.title}]({one.key}.{kind})"
-        lines += [f"### {one.title}", "", shown, "", f"{markdown_text(one.caption)} ({one.see})", ""]
+        links = zip(_file_names(one, kind), one.panels, strict=True)
+        names = [(file, f"{one.title}, {run}" if len(one.panels) > 1 else one.title) for file, run in links]
+        shown = [f"{'' if kind == 'pdf' else '!'}[{markdown_text(name)}]({file})" for file, name in names]
+        lines += [f"### {one.title}", "", *shown, "", f"{markdown_text(one.caption)} ({one.see})", ""]
     if report.left_out:
         lines += ["Left out:", "", *(f"- {one.title}: {markdown_text(one.why)}" for one in report.left_out), ""]
     if report.differing:
         lines += ["## Options that differ", ""]
-        lines += markdown_table(["option", *(view.name for view in report.views)], [[name, *v] for name, v in report.differing])
+        lines += markdown_table(
+            ["option", *(view.name for view in report.views)], [[name, *v] for name, v in report.differing]
+        )
     for view in report.views:
         suffix = f" of {markdown_text(view.name)}" if len(report.views) > 1 else ""
-        lines += [f"## Options{suffix}", "", *markdown_table(["option", "value"], [list(pair) for pair in view.settings])]
+        lines += [
+            f"## Options{suffix}",
+            "",
+            *markdown_table(["option", "value"], [list(pair) for pair in view.settings]),
+        ]
         lines += [f"## Versions and machine{suffix}", ""]
         lines += markdown_table(["what", "value"], [list(pair) for pair in view.versions + view.machine])
         lines += [f"## Repeat{suffix}", ""]

@@ -6,6 +6,7 @@ The same code as `riskpo audit`, at the quantiles that the run had logged, in wi
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -107,13 +108,13 @@ def logged_steps(record: Record, rollouts: Rollouts, groups: Mapping[int, Tensor
 def _known_quantiles(record: Record) -> dict[int, tuple[float, ...]]:
     """The tracked quantiles by step. A row of several steps holds their mean, which is near that of its last step."""
     names = sorted({key for row in record.metrics for key in row if key.startswith("risk/q_")}, key=_order)
-    rows = [(int(row["step"]), tuple(row.get(name) for name in names)) for row in record.metrics if names]
-    rows = [(step, values) for step, values in rows if all(map(is_number, values))]
     known: dict[int, tuple[float, ...]] = {}
     before = 0
-    for step, values in rows:
-        known |= {number: values for number in range(before + 1, step + 1)}  # type: ignore[misc]
-        before = step
+    for row in record.metrics if names else []:
+        values = [row[name] for name in names if is_number(row.get(name))]
+        if len(values) == len(names):
+            known |= dict.fromkeys(range(before + 1, row["step"] + 1), tuple(map(float, values)))
+            before = row["step"]
     return known
 
 
@@ -159,7 +160,7 @@ def weight_windows(logged: Logged, seed: int) -> list[Window]:
     usable = [(s, state) for s, state in zip(logged.steps, logged.states, strict=True) if state is not None]
     count = min(WINDOWS, len(usable))
     cuts = [number * len(usable) // count for number in range(count + 1)] if count else [0]
-    parts = [usable[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    parts = [usable[start:end] for start, end in itertools.pairwise(cuts)]
     return [_window(part, logged, seed + number) for number, part in enumerate(parts)]
 
 

@@ -5,48 +5,52 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
+from matplotlib.ticker import MaxNLocator
 
 from riskpo.evaluation.intervals import Interval, question_interval
 from riskpo.evaluation.passk import pass_at_k
 from riskpo.reports.figures import BLUE, GREEN, GREY, ORANGE, smooth
 from riskpo.reports.findings import is_sure
 from riskpo.reports.page.drawing import (
-    HEIGHT,
     Cell,
     Drawing,
+    Entry,
     Floats,
     LeftOut,
     color_of,
     legend,
     new_figure,
-    sampled_rows,
     series,
     short,
     thinned,
 )
 from riskpo.reports.page.laws import StepLaw, Window
-from riskpo.reports.page.palette import INK, MUTED, STYLE
+from riskpo.reports.page.palette import INK, STYLE, Dash
 from riskpo.reports.page.record import Record
+from riskpo.reports.page.texts import DASH
 from riskpo.risk.audit import BIN_EDGES
 from riskpo.risk.measured import Measured
 
 _COLUMNS, _ROWS = 60, 24  # cells of a heat map at most
 _CURVE = 25  # points of a pass@k curve
 _QUANTILES = (ORANGE, GREEN, *(GREY for _ in range(6)))
-BINS = tuple(f"{low:g}–{high:g}" for low, high in itertools.pairwise(BIN_EDGES))
+BINS = tuple(f"{low:g}{DASH}{high:g}" for low, high in itertools.pairwise(BIN_EDGES))
 
-LAW = "Tracked quantiles over the score distribution"
+LAW = "Tracked quantiles over the scores"
 WEIGHT = "Weight by difficulty as it evolves"
 PASS = "pass@k before and after"
 
 
-def score_map(records: Sequence[Record], laws: Mapping[str, list[StepLaw]], why: Mapping[str, str]) -> Drawing | LeftOut:
+def score_map(
+    records: Sequence[Record], laws: Mapping[str, list[StepLaw]], why: Mapping[str, str]
+) -> Drawing | LeftOut:
     """A heat map of bundle scores by step, with tracked quantiles and mean: one panel a run.
 
     Args:
@@ -56,37 +60,38 @@ def score_map(records: Sequence[Record], laws: Mapping[str, list[StepLaw]], why:
     """
     shown = [record for record in records if laws.get(record.name)]
     if not shown:
-        return LeftOut(LAW, _reasons(records, why))
-    figure, axes = new_figure(HEIGHT if len(shown) == 1 else 2.0 * len(shown) + 0.4, len(shown))
-    names: list[str] = []
+        return LeftOut(LAW, _reasons(records, why, several=len(records) > 1))
+    panels = {}
     rows: list[list[Cell]] = []
-    with rc_context(STYLE):
-        for axis, record in zip(axes, shown, strict=True):
-            found = laws[record.name]
+    for record in shown:
+        found = laws[record.name]
+        figure, axis = new_figure()
+        with rc_context(STYLE):
             _cells(axis, found)
-            names = names + [name for name in _quantile_lines(axis, record) if name not in names]
-            axis.set(ylabel="bundle score", title=short(record.name) if len(records) > 1 else "")
+            axis.yaxis.set_major_locator(MaxNLocator(6, integer=record.reward_ends == (0.0, 1.0)))
+            names = _quantile_lines(axis, record)
+            axis.set(xlabel="step", ylabel="bundle score")
             axis.grid(False)
-            means = [[record.name, law.step, law.law.mean(), law.law.std()] for law in found]
-            picked = sorted({round(i) for i in np.linspace(0, len(means) - 1, min(12, len(means)))})
-            rows += [means[place] if len(records) > 1 else means[place][1:] for place in picked]
-        axes[-1].set(xlabel="step")
-    entries = [(name, color, "-") for name, color in zip(names, _QUANTILES, strict=False)]
-    legend(figure, [*entries, ("mean score", INK, ":")])
+        entries = [(name, color, "-", 1.0) for name, color in zip(names, _QUANTILES, strict=False)]
+        legend(figure, [*entries, ("mean score", INK, ":", 1.0)])
+        panels[record.name] = figure
+        means: list[list[Cell]] = [[record.name, law.step, law.law.mean(), law.law.std()] for law in found]
+        picked = sorted({round(i) for i in np.linspace(0, len(means) - 1, min(12, len(means)))})
+        rows += [means[place] if len(records) > 1 else means[place][1:] for place in picked]
     caption = (
-        "Each column is the law of the bundle scores of a logged step, darker where more bundles lie; the lines are the "
-        "quantiles that the estimator tracks. Between them a score has slope. They should move with the mass; where "
-        "two of them meet, or all mass lies outside, the step teaches little."
+        "Each column is the law of the bundle scores of a logged step, stronger where more bundles lie; the lines are "
+        "the quantiles that the estimator tracks. Between them a score has slope. They should move with the mass; "
+        "where two of them meet, or all mass lies outside, the step teaches little."
     )
-    missing = [record.name for record in records if record not in shown]
-    caption += f" Not shown: {_reasons([r for r in records if r.name in missing], why)}." if missing else ""
+    missing = [record for record in records if record not in shown]
+    caption += f" Not shown: {_reasons(missing, why, several=True)}." if missing else ""
     columns = [*(["run"] if len(records) > 1 else []), "step", "mean score", "standard deviation"]
-    return Drawing("scores", LAW, caption, "docs/method.md, sections 1 and 9", figure, columns, rows)
+    return Drawing("scores", LAW, caption, "docs/method.md, sections 1 and 9", panels, columns, rows)
 
 
-def _reasons(records: Sequence[Record], why: Mapping[str, str]) -> str:
-    if len(records) == 1:
-        return why.get(records[0].name, "no completions")
+def _reasons(records: Sequence[Record], why: Mapping[str, str], *, several: bool) -> str:
+    if not several:
+        return why.get(records[0].name, "too little was logged")
     return "; ".join(f"{record.name}: {why.get(record.name, 'no completions')}" for record in records)
 
 
@@ -99,7 +104,9 @@ def _cells(axis: Axes, laws: Sequence[StepLaw]) -> None:
     middles = np.array([steps[part].mean() for part in parts])
     between = (middles[1:] + middles[:-1]) / 2
     gap = between[0] - middles[0] if len(between) else 0.5
-    sides = np.concatenate([[middles[0] - gap], between, [middles[-1] + (middles[-1] - between[-1] if len(between) else gap)]])
+    sides = np.concatenate(
+        [[middles[0] - gap], between, [middles[-1] + (middles[-1] - between[-1] if len(between) else gap)]]
+    )
     cells, alphas = [], []
     for (column, row), share in np.ndenumerate(density):
         if share > 0.004:
@@ -137,55 +144,45 @@ def _quantile_lines(axis: Axes, record: Record) -> list[str]:
             drawn.append(name.removeprefix("risk/"))
     steps, means = series(record, "risk/score_mean")
     if len(steps):
-        axis.plot(*thinned(steps, smooth(means)), ":", color=INK, linewidth=1.2)
+        axis.plot(*thinned(steps, smooth(means, 5)), ":", color=INK, linewidth=1.2)
     return drawn
 
 
-def weight_map(records: Sequence[Record], windows: Mapping[str, list[Window]], why: Mapping[str, str]) -> Drawing | LeftOut:
+def weight_map(
+    records: Sequence[Record], windows: Mapping[str, list[Window]], why: Mapping[str, str]
+) -> Drawing | LeftOut:
     """Weight of a prompt's gradient by its pass rate, a line for each window of steps, a panel for each run."""
     shown = [record for record in records if any(_sure_bins(w) for w in windows.get(record.name, []))]
     if not shown:
-        return LeftOut(WEIGHT, _reasons(records, why))
-    figure, axes = new_figure(HEIGHT if len(shown) == 1 else 2.0 * len(shown) + 0.4, len(shown))
+        return LeftOut(WEIGHT, _reasons(records, why, several=len(records) > 1))
+    panels = {}
     rows: list[list[Cell]] = []
     middles = np.array([(low + high) / 2 for low, high in itertools.pairwise(BIN_EDGES)])
-    with rc_context(STYLE):
-        for axis, record in zip(axes, shown, strict=True):
-            found = windows[record.name]
-            top = 0.0
-            for number, window in enumerate(found):
-                strength = 0.25 + 0.75 * (number + 1) / len(found)
-                top = max(top, _weight_line(axis, middles, window, strength, last=number == len(found) - 1))
-                cells: list[Cell] = [f"{window.first}–{window.last}", *(_told(w) for w in window.weight_b)]
-                rows.append([record.name, *cells] if len(records) > 1 else cells)
-            axis.set(ylabel="weight", xlim=(0.0, 1.0), ylim=(min(0.0, axis.get_ylim()[0]), 1.15 * top))
-            axis.set_title(short(record.name) if len(records) > 1 else "")
-            if len(shown) > 1:
-                label = f"steps {found[0].first} (faint) to {found[-1].last} (strong)"
-                axis.text(0.99, 0.97, label, transform=axis.transAxes, ha="right", va="top", color=MUTED, fontsize=8.0)
-        axes[-1].set(xlabel="pass rate of the prompt")
-    if len(shown) == 1:
-        found = windows[shown[0].name]
-        _window_legend(figure, found)
+    for record in shown:
+        found = windows[record.name]
+        strengths = [0.25 + 0.75 * (number + 1) / len(found) for number in range(len(found))]
+        figure, axis = new_figure()
+        with rc_context(STYLE):
+            tops = [
+                _weight_line(axis, middles, w, s, last=w is found[-1]) for w, s in zip(found, strengths, strict=True)
+            ]
+            axis.set(xlabel="pass rate of the prompt", ylabel="weight", xlim=(0.0, 1.0))
+            axis.set_ylim(min(0.0, axis.get_ylim()[0]), 1.15 * max(tops))
+        labels = [f"{window.first}{DASH}{window.last}" for window in found]
+        legend(figure, [(label, BLUE, "-", strength) for label, strength in zip(labels, strengths, strict=True)], 3)
+        panels[record.name] = figure
+        for label, window in zip(labels, found, strict=True):
+            cells: list[Cell] = [label, *(_told(weight) for weight in window.weight_b)]
+            rows.append([record.name, *cells] if len(records) > 1 else cells)
     caption = (
         "What the estimator multiplies a prompt's gradient with, by the prompt's pass rate, in windows of steps, faint "
-        "(first) to strong (last); the band is two standard errors of the last. Flat means that all prompts count "
-        "alike; falling to the right, that hard ones count more. Measured as riskpo audit does, at the run's quantiles."
+        "(first) to strong (last); the band is two standard errors of the last. Flat: all prompts count alike; falling "
+        "to the right: hard ones count more; the height is a matter of learning rate. Measured as riskpo audit does."
     )
     missing = [record for record in records if record not in shown]
-    caption += f" Not shown: {_reasons(missing, why)}." if missing else ""
+    caption += f" Not shown: {_reasons(missing, why, several=True)}." if missing else ""
     columns = [*(["run"] if len(records) > 1 else []), "steps", *(f"pass rate {name}" for name in BINS)]
-    return Drawing("weight", WEIGHT, caption, "docs/method.md, sections 2 and 3", figure, columns, rows)
-
-
-def _window_legend(figure, windows: Sequence[Window]) -> None:  # type: ignore[no-untyped-def]
-    from matplotlib.lines import Line2D
-
-    strengths = [0.25 + 0.75 * (number + 1) / len(windows) for number in range(len(windows))]
-    handles = [Line2D([], [], color=BLUE, alpha=strength, linewidth=1.8) for strength in strengths]
-    labels = [f"{window.first}–{window.last}" for window in windows]
-    with rc_context(STYLE):
-        figure.legend(handles, labels, loc="outside upper left", ncols=3, handlelength=1.2, columnspacing=1.0, borderpad=0.1, title="steps", alignment="left", title_fontsize=8.5)
+    return Drawing("weight", WEIGHT, caption, "docs/method.md, sections 2 and 3", panels, columns, rows)
 
 
 def _sure_bins(window: Window) -> list[int]:
@@ -215,9 +212,9 @@ def pass_curves(records: Sequence[Record]) -> Drawing | LeftOut:
     shown = [record for record in records if record.evaluations]
     if not shown:
         return LeftOut(PASS, "no held-out prompts were evaluated (eval_prompts)")
-    figure, (axis,) = new_figure()
+    figure, axis = new_figure()
     rows: list[list[Cell]] = []
-    entries: list[tuple[str, str, str]] = []
+    entries: list[Entry] = []
     several = len(records) > 1
     most = 1
     with rc_context(STYLE):
@@ -229,14 +226,14 @@ def pass_curves(records: Sequence[Record]) -> Drawing | LeftOut:
                 rows += [[*([record.name] if several else []), name, *cells] for cells in _pass_rows(evaluation)]
                 most = max(most, evaluation["samples"])
                 if not several and not name.startswith("step-"):
-                    entries.append((name, line, dash))
+                    entries.append((name, line, dash, 1.0))
         axis.set(xscale="log", xlabel="k", ylabel="pass@k", ylim=(-0.02, 1.02))
         axis.set_xticks([2**power for power in range(most.bit_length()) if 2**power <= most])
         axis.xaxis.set_major_formatter(lambda k, _: f"{k:g}")
         axis.minorticks_off()
     if several:
-        entries = [(short(r.name), color_of(list(records).index(r)), "-") for r in shown]
-        entries += [("before", GREY, "--"), ("after", GREY, "-")]
+        entries = [(short(r.name), color_of(list(records).index(r)), "-", 1.0) for r in shown]
+        entries += [("before", GREY, "--", 1.0), ("after", GREY, "-", 1.0)]
     legend(figure, entries)
     caption = (
         "Chance that at least one of k samples of a held-out prompt is right; bands are 95 % intervals over prompts. "
@@ -247,26 +244,27 @@ def pass_curves(records: Sequence[Record]) -> Drawing | LeftOut:
     caption += f" Not evaluated: {', '.join(missing)}." if missing else ""
     caption += f" Not evaluated after training: {', '.join(unfinished)}." if unfinished else ""
     columns = [*(["run"] if several else []), "evaluation", "k", "pass@k", "low", "high"]
-    return Drawing("passk", PASS, caption, "docs/evaluation.md", figure, columns, rows)
+    return Drawing("passk", PASS, caption, "docs/evaluation.md", {"": figure}, columns, rows)
 
 
-def _in_order(evaluations: Mapping[str, dict[str, object]]) -> list[tuple[str, dict[str, object]]]:
+def _in_order(evaluations: Mapping[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
     order = {"before": 0, "after": 2}
     return sorted(evaluations.items(), key=lambda item: (order.get(item[0], 1), item[0]))
 
 
-def _of_one(name: str) -> tuple[str, str]:
-    return {"before": (GREY, "--"), "after": (BLUE, "-")}.get(name, (BLUE, ":"))
+def _of_one(name: str) -> tuple[str, Dash]:
+    known: dict[str, tuple[str, Dash]] = {"before": (GREY, "--"), "after": (BLUE, "-")}
+    return known.get(name, (BLUE, ":"))
 
 
-def _intervals(evaluation: Mapping[str, object], ks: Sequence[int]) -> list[Interval]:
+def _intervals(evaluation: Mapping[str, Any], ks: Sequence[int]) -> list[Interval]:
     correct_Q = np.array(evaluation["correct"], dtype=np.int64)
-    samples = int(evaluation["samples"])  # type: ignore[call-overload]
+    samples = int(evaluation["samples"])
     return [question_interval(pass_at_k(correct_Q, samples, k)) for k in ks]
 
 
-def _pass_line(axis: Axes, evaluation: Mapping[str, object], color: str, dash: str, *, faint: bool) -> None:
-    ks = np.unique(np.geomspace(1, int(evaluation["samples"]), _CURVE).round().astype(int))  # type: ignore[call-overload]
+def _pass_line(axis: Axes, evaluation: Mapping[str, Any], color: str, dash: Dash, *, faint: bool) -> None:
+    ks = np.unique(np.geomspace(1, int(evaluation["samples"]), _CURVE).round().astype(int))
     found = _intervals(evaluation, ks.tolist())
     axis.plot(ks, [one.mean for one in found], dash, color=color, alpha=0.5 if faint else 1.0)
     if not faint and all(one.low is not None for one in found):
@@ -274,7 +272,7 @@ def _pass_line(axis: Axes, evaluation: Mapping[str, object], color: str, dash: s
         axis.fill_between(ks, lows, highs, color=color, alpha=0.14, linewidth=0)
 
 
-def _pass_rows(evaluation: Mapping[str, object]) -> list[list[Cell]]:
-    samples = int(evaluation["samples"])  # type: ignore[call-overload]
+def _pass_rows(evaluation: Mapping[str, Any]) -> list[list[Cell]]:
+    samples = int(evaluation["samples"])
     ks = [2**power for power in range(samples.bit_length()) if 2**power <= samples]
     return [[k, one.mean, one.low, one.high] for k, one in zip(ks, _intervals(evaluation, ks), strict=True)]

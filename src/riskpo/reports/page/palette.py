@@ -1,13 +1,16 @@
-"""The colours of the page and of figures: Okabe and Ito's, each with a name that a style sheet can give another value."""
+"""The colours of figures, Okabe and Ito's, each with a name that a style sheet can give another value."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from riskpo.reports.figures import BLUE, GREEN, GREY, ORANGE
 
 PINK, YELLOW, SKY, INK = "#CC79A7", "#E69F00", "#56B4E9", "#000000"
 # Lines, in the order in which they are given out. Black and grey belong to axes and references.
 SERIES = (BLUE, ORANGE, GREEN, PINK, YELLOW, SKY)
-DASHES = ("-", "--", ":", "-.")
+Dash = Any  # of Matplotlib's literal names for dashes
+DASHES: tuple[Dash, ...] = ("-", "--", ":", "-.")
 MUTED, FAINT = "#555555", "#DDDDDD"
 
 # Colour in a figure to CSS class on the page, where light and dark give it a value (page.css).
@@ -25,7 +28,8 @@ CLASSES = {
     "#FFFFFF": "paper",
 }
 
-STYLE = {
+# Matplotlib's own type for these is a dictionary of some three hundred literal names.
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
     "axes.titlesize": 9.0,

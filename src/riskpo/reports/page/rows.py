@@ -191,7 +191,9 @@ def groups_of(rows: Rows, run: int) -> dict[int, Tensor]:
             found.setdefault(step, {})[prompt] = int(group)
         else:
             found.setdefault(step, {}).setdefault(prompt, -1)
-    return {step: torch.tensor(list(of.values())) for step, of in found.items() if step not in bad and max(of.values()) >= 0}
+    return {
+        step: torch.tensor(list(of.values())) for step, of in found.items() if step not in bad and max(of.values()) >= 0
+    }
 
 
 @dataclass(frozen=True)

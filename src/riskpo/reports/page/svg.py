@@ -15,8 +15,20 @@ from riskpo.reports.page.palette import CLASSES, STYLE
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 _LOST = {f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"}
 _DRAWN = ("fill", "stroke")
-_KEPT = (*_DRAWN, "fill-opacity", "stroke-opacity", "stroke-width", "stroke-dasharray", "stroke-dashoffset", "opacity")
-_KEPT += ("stroke-linecap", "stroke-linejoin", "text-anchor", "fill-rule", "clip-rule")
+_KEPT = {
+    *_DRAWN,
+    "fill-opacity",
+    "stroke-opacity",
+    "stroke-width",
+    "stroke-dasharray",
+    "stroke-dashoffset",
+    "stroke-linecap",
+    "stroke-linejoin",
+    "opacity",
+    "text-anchor",
+    "fill-rule",
+    "clip-rule",
+}
 _BY_HEX = {to_hex(color): name for color, name in CLASSES.items()}
 
 
@@ -50,11 +62,8 @@ def inline_svg(figure: Figure, key: str, label: str) -> str:
 def _plain(element: ElementTree.Element, key: str) -> None:
     """Takes style, foreign names and shared ids out of an element."""
     attributes = element.attrib
-    styles = dict(
-        (part.strip() for part in declaration.split(":", 1))
-        for declaration in attributes.pop("style", "").split(";")
-        if ":" in declaration
-    )
+    declarations = [part.partition(":") for part in attributes.pop("style", "").split(";")]
+    styles = {name.strip(): value.strip() for name, colon, value in declarations if colon}
     for name, value in styles.items():
         if name in _KEPT:
             attributes[name] = value

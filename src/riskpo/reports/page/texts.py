@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+
 # What a browser would not show, or what would turn the text around it: controls, marks of direction, lone surrogates.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ud800-\udfff]"
@@ -20,18 +22,18 @@ def visible(text: str) -> str:
 def number(value: Any) -> str:
     """A value of a table: four significant digits, no exponent where it can be avoided; a dash for none."""
     if value is None or value != value:
-        return "–"
+        return DASH
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
     if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1e15 and abs(value) >= 1000):
         return f"{int(value):,}".replace(",", "\u202f")
     size = abs(value)
     if size != 0.0 and (size < 1e-4 or size >= 1e6):
-        return f"{value:.2e}".replace("-", "−")
+        return f"{value:.2e}".replace("-", MINUS)
     decimals = 1 if size >= 100 else 2 if size >= 10 else 3
     if size != 0.0 and size < 0.001:
         decimals = 5
-    return f"{value:.{decimals}f}".replace("-", "−")
+    return f"{value:.{decimals}f}".replace("-", MINUS)
 
 
 def signed(value: float) -> str:

@@ -11,7 +11,7 @@ from riskpo.evaluation.passk import Estimate
 from riskpo.reports.describe import describe_estimator
 from riskpo.reports.page.drawing import is_number
 from riskpo.reports.page.record import Record
-from riskpo.reports.page.texts import duration, number, plain, signed
+from riskpo.reports.page.texts import DASH, duration, number, plain, signed
 from riskpo.reports.summary import compare
 from riskpo.runs.environment import is_secret
 
@@ -114,7 +114,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     times = [row["time"] for row in record.metrics if is_number(row.get("time"))]
     facts += [("training", duration(times[-1] - times[0]))] if len(times) > 1 else []
     tokens = last.get("num_tokens")
-    facts += [("tokens", number(int(tokens)))] if is_number(tokens) else []
+    facts += [("tokens", number(int(tokens)))] if tokens is not None and is_number(tokens) else []
     facts += [("started", _moment(str(record.environment["started"])))] if "started" in record.environment else []
     return facts
 
@@ -133,12 +133,12 @@ def _results(record: Record) -> tuple[list[ResultRow], str]:
     assert known is not None
     asked = record.arguments.get("eval_ks")
     ks = [k for k in (asked if isinstance(asked, list) and asked else _KS) if 1 <= k <= known["samples"]]
-    about = f"{len(known['correct'])} held-out prompts × {known['samples']} samples; 95 % intervals over prompts"
+    about = f"{len(known['correct'])} held-out prompts x {known['samples']} samples; 95 % intervals over prompts"
     if before is None or after is None or before["samples"] != after["samples"]:
         part = "before" if after is None else "after"
         table = compare(_with_entropy(known), _with_entropy(known), ks)
         cells = [(f"pass@{k}", _cell(table[f"pass@{k}"]["before"])) for k in ks]
-        rows = [ResultRow(name, *((cell, "–") if part == "before" else ("–", cell)), "–") for name, cell in cells]
+        rows = [ResultRow(name, *((cell, DASH) if part == "before" else (DASH, cell)), DASH) for name, cell in cells]
         return rows, about
     table = compare(_with_entropy(before), _with_entropy(after), ks)
     rows = []
@@ -178,7 +178,7 @@ def differences(records: Sequence[Record]) -> list[tuple[str, list[str]]]:
     names = sorted({name for source in sources for name in source} - _PLACES)
     rows = []
     for name in names:
-        values = [plain(source[name]) if name in source else "–" for source in sources]
+        values = [plain(source[name]) if name in source else DASH for source in sources]
         if len(set(values)) > 1 and not is_secret(name):
             rows.append((name, values))
     return rows
