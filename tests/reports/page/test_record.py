@@ -14,7 +14,9 @@ def test_a_finished_run(tmp_path):
     assert (record.name, record.last_step, record.planned_steps) == ("run", 20, 20)
     assert record.own.config.pairing == "exact"
     assert list(record.evaluations) == ["after", "before"]
-    assert [path.name for path in record.completion_files] == [f"completions_{n:05d}.parquet" for n in (4, 8, 12, 16, 20)]
+    assert [path.name for path in record.completion_files] == [
+        f"completions_{n:05d}.parquet" for n in (4, 8, 12, 16, 20)
+    ]
     assert record.notes == []
 
 
@@ -82,7 +84,7 @@ def test_folders_of_something_else(tmp_path):
         read_record(tmp_path / "file")
     (tmp_path / "verl").mkdir()
     (tmp_path / "verl" / "1.jsonl").write_text(json.dumps({"input": "a", "output": "b", "score": 1}))
-    with pytest.raises(DataError, match="no config.yaml. It holds rollouts: riskpo audit"):
+    with pytest.raises(DataError, match=r"no config\.yaml\. It holds rollouts: riskpo audit"):
         read_record(tmp_path / "verl")
 
 

@@ -55,7 +55,7 @@ def test_weighted_rewards(tmp_path):
     rows = read_rows(read_record(folder), 0)
     assert rows.reward == [row["reward_of_test"] + 0.5 for row in ordered]
     write_completions(folder, 4, completion_rows(4))
-    with pytest.raises(DataError, match="1 columns of numbers .* the run weighed 2 rewards"):
+    with pytest.raises(DataError, match=r"1 columns of numbers .* the run weighed 2 rewards"):
         read_rows(read_record(folder), 0)
 
 
@@ -101,7 +101,9 @@ def test_a_long_text_keeps_both_ends():
 
 
 def test_groups_by_hand():
-    rows = rows_with(step=[1, 1, 1, 1, 2, 2], prompt=["a", "a", "b", "c", "a", "b"], bundle=["1", "1", "0.3", "", "", ""])
+    rows = rows_with(
+        step=[1, 1, 1, 1, 2, 2], prompt=["a", "a", "b", "c", "a", "b"], bundle=["1", "1", "0.3", "", "", ""]
+    )
     groups = groups_of(rows, 0)
     assert list(groups) == [1], "step 2 says nothing"
     assert torch.equal(groups[1], torch.tensor([1, 0, -1]))

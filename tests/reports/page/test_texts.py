@@ -10,19 +10,19 @@ from riskpo.reports.page.texts import duration, number, plain, signed, visible
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (None, "–"),
-        (math.nan, "–"),
+        (None, "\N{EN DASH}"),
+        (math.nan, "\N{EN DASH}"),
         (0, "0"),
         (0.0, "0.000"),
         (12, "12"),
         (921217, "921\u202f217"),
         (0.17345, "0.173"),
-        (-0.6617, "−0.662"),
+        (-0.6617, "\N{MINUS SIGN}0.662"),
         (12.345, "12.35"),
         (123.45, "123.5"),
         (2000.0, "2\u202f000"),
         (0.0006, "0.00060"),
-        (1.5e-7, "1.50e−07"),
+        (1.5e-7, "1.50e\N{MINUS SIGN}07"),
         (2.5e8 + 0.5, "2.50e+08"),
         ("text", "text"),
         (True, "True"),
@@ -33,7 +33,7 @@ def test_numbers(value, text):
 
 
 def test_changes_have_a_sign():
-    assert (signed(0.5), signed(-0.5), signed(0.0)) == ("+0.500", "−0.500", "+0.000")
+    assert (signed(0.5), signed(-0.5), signed(0.0)) == ("+0.500", "\N{MINUS SIGN}0.500", "+0.000")
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(12.3, "12 s"), (98, "1.6 min"), (9000, "2.5 h")])

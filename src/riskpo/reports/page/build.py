@@ -148,12 +148,13 @@ def render(report: Report, say: Say = lambda line: None) -> tuple[str, Sample]:
     sample = sample_rows(report.rows, report.limits.completions, report.limits.seed)
     drawn = [_panels(one) for one in report.drawings]
     frame = len(_page(report, drawn, sample, "").encode())
-    for _ in range(_ATTEMPTS):
+    for _ in range(_ATTEMPTS if frame <= limit else 0):
         say(f"packing {len(sample.places)} completions")
         data = pack(report.rows.chosen(sample.places), names) if sample.places else ""
-        if frame + len(data) <= limit:
-            return _page(report, drawn, sample, data), sample
-        fitting = int(len(sample.places) * 0.95 * max(limit - frame, 0.0) / len(data))
+        page = _page(report, drawn, sample, data)
+        if len(page.encode()) <= limit:
+            return page, sample
+        fitting = int(len(sample.places) * 0.95 * max(limit - frame, 0.0) / max(len(data), 1))
         sample = sample_rows(report.rows, fitting, report.limits.seed)
     raise ConfigError(
         f"the page is {size(frame)} without any completion: --max-size {report.limits.megabytes:g} is too small for it."

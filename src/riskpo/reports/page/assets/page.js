@@ -62,6 +62,7 @@
       this.values = packed.d || packed.v;
       this.index = packed.i || null;
       this.lower = null;
+      this.rank = null;
     }
     get(row) { return this.values[this.index ? this.index[row] : row]; }
     /** Calls found(row) for each row whose text holds the needle; a repeated text is looked at once. */
@@ -76,6 +77,10 @@
     }
     /** A number for each row that sorts as its value does; NaN for nothing. */
     ranks() {
+      this.rank ??= this.ranked();
+      return this.rank;
+    }
+    ranked() {
       const numeric = typeof this.values.find((value) => value !== null && value !== "") === "number";
       const places = this.values.map((_, place) => place);
       let rank = this.values;
