@@ -36,31 +36,7 @@ from riskpo.reports.page.build import Limits, gather, render
 
 SEED = 0
 FILES, PROMPTS, RESPONSES, LENGTH = 250, 50, 8, 200
-WORDS = sorted(
-    set(
-        [
-            "so",
-            "the",
-            "answer",
-            "is",
-            "then",
-            "because",
-            "of",
-            "this",
-            "we",
-            "get",
-            "that",
-            "number",
-            "therefore",
-            "add",
-            "multiply",
-            "by",
-            "two",
-            "check",
-            "again",
-        ]
-    )
-)
+SENTENCE = "so the answer is then because of this we get that number therefore add multiply by two check again"
 READY = "html[data-ready=table]"
 UPDATES: dict[str, Callable[[Any], None]] = {
     "search_rare": lambda page: page.fill("#query", "zq7"),
@@ -125,7 +101,7 @@ def made_up_run(folder: Path, text: Callable[[random.Random], str]) -> Path:
 
 
 def of_words(draw: random.Random) -> str:
-    return " ".join(draw.choices(WORDS, k=60))[:LENGTH]
+    return " ".join(draw.choices(SENTENCE.split(), k=60))[:LENGTH]
 
 
 def of_letters(draw: random.Random) -> str:

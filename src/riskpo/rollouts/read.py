@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,14 +80,19 @@ def read_rollouts(paths: Sequence[Path], reward_weights: Mapping[str, float] | N
         DataError: files that cannot be read, of several or unknown formats, or rows that are no rollouts; the message
             names the file, the line or row, and the column.
     """
+    return rollouts_of(map(read_table, find_files(paths)), reward_weights)
+
+
+def rollouts_of(tables: Iterable[Table], reward_weights: Mapping[str, float] | None = None) -> Rollouts:
+    """As `read_rollouts`, of tables that were read already; at least one."""
     steps: dict[int, _Step] = {}
     formats: dict[str, Path] = {}
     used: dict[str, None] = {}
-    files = find_files(paths)
-    for path in files:
-        table = read_table(path)
+    files: list[Path] = []
+    for table in tables:
+        files.append(table.path)
         name = format_of(table)
-        formats.setdefault(name, path)
+        formats.setdefault(name, table.path)
         if len(formats) > 1:
             kinds = " and ".join(f"{kind} ({first})" for kind, first in formats.items())
             raise DataError(f"these files are of different formats: {kinds}. Audit them one by one.")

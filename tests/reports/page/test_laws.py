@@ -11,14 +11,15 @@ from riskpo.reports.page import laws
 from riskpo.reports.page.laws import logged_steps, step_laws, weight_windows
 from riskpo.reports.page.record import read_record
 from riskpo.reports.page.rows import groups_of, read_rows
-from riskpo.rollouts.read import read_rollouts
+from riskpo.rollouts.files import read_table
+from riskpo.rollouts.read import rollouts_of
 from tests.reports.page.made_runs import completion_rows, made_run, write_completions
 
 
 def logged_of(folder, seed=0):
     record = read_record(folder)
-    rows = read_rows(record, 0)
-    return logged_steps(record, read_rollouts([folder]), groups_of(rows, 0), seed)
+    tables = list(map(read_table, record.completion_files))
+    return logged_steps(record, rollouts_of(tables), groups_of(read_rows(record, 0, tables), 0), seed)
 
 
 def test_the_law_of_a_step_is_that_of_its_bundles(tmp_path):

@@ -32,6 +32,17 @@ def test_a_run_that_goes_on(tmp_path):
     ]
 
 
+def test_a_file_that_is_being_written(tmp_path):
+    """Of a run that goes on it is left out; in a finished one it is an error, when it is read."""
+    for steps, left in ((8, 1), (20, 5)):
+        folder = made_run(tmp_path / f"run{steps}", steps=steps)
+        last = folder / "completions" / f"completions_{steps:05d}.parquet"
+        last.write_bytes(last.read_bytes()[:-50])
+        record = read_record(folder)
+        assert len(record.completion_files) == left
+        assert (f"{last.name} is not whole, and was left out: it was being written" in record.notes) == (steps == 8)
+
+
 def test_a_run_that_has_just_begun(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()

@@ -8,6 +8,7 @@ import torch
 from riskpo.errors import DataError
 from riskpo.reports.page.record import read_record
 from riskpo.reports.page.rows import MOST_TEXT, Rows, groups_of, read_rows, sample_rows, text_of
+from riskpo.rollouts.files import read_table
 from tests.reports.page.made_runs import completion_rows, made_run, write_completions
 
 
@@ -24,8 +25,13 @@ def rows_with(**columns):
     return Rows(**(empty | columns))
 
 
+def rows_of(folder, run=0):
+    record = read_record(folder)
+    return read_rows(record, run, list(map(read_table, record.completion_files)))
+
+
 def test_rows_of_a_run(tmp_path):
-    rows = read_rows(read_record(made_run(tmp_path / "run")), 3)
+    rows = rows_of(made_run(tmp_path / "run"), 3)
     expected = completion_rows(4)
     assert len(rows) == 5 * 32
     assert rows.run == [3] * len(rows)
@@ -42,7 +48,7 @@ def test_verdicts_where_the_reward_gives_none(tmp_path):
     for row, reward in zip(plain, (0.0, 1.0, 0.5, None), strict=True):
         row["reward_of_test"] = reward
     write_completions(folder, 4, plain)
-    rows = read_rows(read_record(folder), 0)
+    rows = rows_of(folder)
     assert rows.verdict == ["wrong", "correct", "partial", "not judged"]
     assert math.isnan(rows.reward[3])
 
@@ -52,28 +58,28 @@ def test_weighted_rewards(tmp_path):
     given = [{"form": 1.0, **row} for row in completion_rows(4)]
     ordered = [{"reward_of_test": row.pop("reward_of_test"), **row} for row in given]
     write_completions(folder, 4, ordered)
-    rows = read_rows(read_record(folder), 0)
+    rows = rows_of(folder)
     assert rows.reward == [row["reward_of_test"] + 0.5 for row in ordered]
     write_completions(folder, 4, completion_rows(4))
     with pytest.raises(DataError, match=r"1 columns of numbers .* the run weighed 2 rewards"):
-        read_rows(read_record(folder), 0)
+        rows_of(folder)
 
 
 def test_another_trainers_files(tmp_path):
     folder = made_run(tmp_path / "run", steps=4)
     (folder / "completions" / "1.jsonl").write_text('{"input": "a", "output": "b", "score": 1}\n')
     with pytest.raises(DataError, match=r"1\.jsonl is no file of completions of a run"):
-        read_rows(read_record(folder), 0)
+        rows_of(folder)
 
 
 def test_a_broken_file_and_a_broken_value(tmp_path):
     folder = made_run(tmp_path / "run", steps=4)
     write_completions(folder, 4, [{**row, "advantage": "high"} for row in completion_rows(4)])
     with pytest.raises(DataError, match=r"completions_00004\.parquet, row 1: `advantage` must be a number"):
-        read_rows(read_record(folder), 0)
+        rows_of(folder)
     (folder / "completions" / "completions_00004.parquet").write_bytes(b"PAR1 cut")
     with pytest.raises(DataError, match=r"completions_00004\.parquet could not be read as parquet"):
-        read_rows(read_record(folder), 0)
+        rows_of(folder)
 
 
 @pytest.mark.parametrize(

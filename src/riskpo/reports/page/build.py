@@ -25,8 +25,8 @@ from riskpo.reports.page.rows import Rows, Sample, groups_of, read_rows, reward_
 from riskpo.reports.page.svg import inline_svg
 from riskpo.reports.page.texts import number, size, visible
 from riskpo.reports.page.views import RunView, differences, view
-from riskpo.rollouts.files import read_table
-from riskpo.rollouts.read import read_rollouts
+from riskpo.rollouts.files import Table, read_table
+from riskpo.rollouts.read import rollouts_of
 
 Say = Callable[[str], None]
 
@@ -99,13 +99,14 @@ def gather(folders: Sequence[Path], limits: Limits, say: Say = lambda line: None
     why: dict[str, str] = {}
     for run, record in enumerate(records):
         say(f"reading {record.name}")
-        own = read_rows(record, run)
+        tables = [read_table(path) for path in record.completion_files]
+        own = read_rows(record, run, tables)
         rows.extend(own)
-        if not record.completion_files:
+        if not tables:
             why[record.name] = "no completions were logged"
             continue
         say(f"measuring {record.name}")
-        laws[record.name], windows[record.name], reason = _measured(record, own, run, limits.seed)
+        laws[record.name], windows[record.name], reason = _measured(record, own, run, tables, limits.seed)
         if reason:
             why[record.name] = reason
     say("drawing")
@@ -129,11 +130,13 @@ def gather(folders: Sequence[Path], limits: Limits, say: Say = lambda line: None
     )
 
 
-def _measured(record: Record, rows: Rows, run: int, seed: int) -> tuple[list[StepLaw], list[Window], str]:
+def _measured(
+    record: Record, rows: Rows, run: int, tables: Sequence[Table], seed: int
+) -> tuple[list[StepLaw], list[Window], str]:
     """Laws of scores and weight by difficulty, and why there is none of one or the other."""
-    weights = reward_weights(record, read_table(record.completion_files[0]))
+    weights = reward_weights(record, tables[0])
     try:
-        logged = logged_steps(record, read_rollouts([record.folder], weights), groups_of(rows, run), seed)
+        logged = logged_steps(record, rollouts_of(tables, weights), groups_of(rows, run), seed)
     except DataError as error:
         return [], [], str(error).rstrip(".")
     estimator = logged.config.estimator

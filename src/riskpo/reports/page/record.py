@@ -91,7 +91,19 @@ def read_record(folder: Path) -> Record:
     )
     if record.planned_steps is not None and "after" not in evaluations and record.last_step < record.planned_steps:
         notes.append(f"not finished: step {record.last_step} of {record.planned_steps} is the last one logged")
+        if files and not _is_whole(files[-1]):
+            notes.append(f"{files.pop().name} is not whole, and was left out: it was being written")
     return record
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file of completions was written to its end; the end of a parquet file says where all else is."""
+    if path.suffix != ".parquet":
+        return True
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(size - 4, 0))
+        return size >= 12 and file.read(4) == b"PAR1"
 
 
 def named_apart(records: list[Record]) -> list[Record]:

@@ -16,7 +16,7 @@ from riskpo.errors import DataError
 from riskpo.reports.page.drawing import Floats
 from riskpo.reports.page.record import Record
 from riskpo.rewards.verdict import UNSCORED
-from riskpo.rollouts.files import MISSING, Table, read_table
+from riskpo.rollouts.files import MISSING, Table
 from riskpo.rollouts.read import format_of, reward_columns, reward_of, step_of
 
 MOST_TEXT = 20_000  # characters of a text; of a longer one its beginning and its end
@@ -84,18 +84,17 @@ def reward_weights(record: Record, table: Table) -> dict[str, float]:
     return dict(zip(weights, given, strict=True))
 
 
-def read_rows(record: Record, run: int) -> Rows:
-    """All completions that a run has logged.
+def read_rows(record: Record, run: int, tables: Sequence[Table]) -> Rows:
+    """All completions that a run has logged, out of its files as they were read.
 
     Raises:
         DataError: a file that is broken, or of another trainer; the message names file and row.
     """
     rows = Rows.none()
-    for path in record.completion_files:
-        table = read_table(path)
+    for table in tables:
         if format_of(table) != "completions":
             raise DataError(
-                f"{path} is no file of completions of a run: it lacks the columns prompt, completion, advantage. "
+                f"{table.path} is no file of completions of a run: it lacks the columns prompt, completion, advantage. "
                 "riskpo audit reads rollouts of other trainers."
             )
         rows.extend(_of_table(table, record, run))

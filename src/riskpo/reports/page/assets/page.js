@@ -239,7 +239,11 @@
 
     function details(row) {
       const list = make("dl");
-      const add = (label, content) => list.append(make("dt", { textContent: label }), make("dd", { dir: "auto" }, content));
+      const add = (label, content) => {
+        const told = make("dd", { dir: "auto" }, content);
+        if (told.textContent.length > 1000) told.tabIndex = 0; // it may scroll: by keyboard too
+        list.append(make("dt", { textContent: label }), told);
+      };
       const labels = { prompt: "Prompt", completion: "Completion", answer: "Gold answer", found: "Answer found", reason: "Reason", bundle: "Bundle" };
       for (const name of ["prompt", "completion", "answer", "found"]) if (get(name, row) !== "") add(labels[name], textOf(get(name, row)));
       add("Verdict", textOf(get("verdict", row)));
