@@ -1,6 +1,7 @@
 """How large and how quick the page of `riskpo report` is, with 100,000 completions of 200 characters.
 
     python benchmarks/report_page.py            # two minutes; writes benchmarks/results/report_page.json
+                                                # and the table in docs/reports.md
     python benchmarks/report_page.py --screenshot RUN docs/report.png    # the picture in the docs, of a run's folder
 
 The run is made up: 2,500 steps of metrics, 250 files of 50 prompts x 8 responses. `words` has completions of words,
@@ -19,6 +20,7 @@ import random
 import shutil
 import statistics
 import string
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -30,7 +32,10 @@ import pyarrow.parquet as pq
 import yaml
 from common import environment, write
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+from experiments.pages import write_block
 
 from riskpo.reports.page.build import Limits, gather, render
 
@@ -108,7 +113,7 @@ def of_letters(draw: random.Random) -> str:
     return "".join(draw.choices(string.ascii_letters + string.digits, k=LENGTH))
 
 
-def measured(browser: Browser, path: Path, repetitions: int) -> dict[str, Any]:
+def measured(browser: Any, path: Path, repetitions: int) -> dict[str, Any]:
     """Times of one page, in milliseconds: the median and the worst of several visits."""
     visits: list[dict[str, float]] = []
     for _ in range(repetitions):
@@ -146,7 +151,28 @@ def updated(page: Any, act: Callable[[Any], None]) -> float:
     raise RuntimeError("the table was not updated within a minute")
 
 
-def screenshot(browser: Browser, run: Path, target: Path) -> None:
+def table(content: dict[str, Any]) -> str:
+    """The table in docs/reports.md: median and worst visit of each page."""
+    pages = content["pages"]
+    shown = {
+        "usable_ms": "usable, from a file (ms)",
+        "search_common": "search, a letter (ms)",
+        "search_nothing": "search, no hit (ms)",
+        "filter_verdict": "filter by verdict (ms)",
+        "sort_advantage": "sort by advantage (ms)",
+        "sort_completion": "sort by completion (ms)",
+    }
+    count = f"{content['completions']:,}".replace(",", " ")
+    lines = [f"| {count} completions of {content['characters']} characters | {' | '.join(pages)} |", "|---|---|---|"]
+    lines.append(f"| size (MB) | {' | '.join(str(page['megabytes']) for page in pages.values())} |")
+    lines.append(f"| written in (s) | {' | '.join(str(page['build_seconds']) for page in pages.values())} |")
+    for name, words in shown.items():
+        cells = [f"{page[name]['median']:.0f} ({page[name]['worst']:.0f})" for page in pages.values()]
+        lines.append(f"| {words} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def screenshot(browser: Any, run: Path, target: Path) -> None:
     """The upper part of a run's page, wide and light, as a small PNG."""
     html = target.with_suffix(".html")
     html.write_text(render(gather([run], Limits()))[0], encoding="utf-8")
@@ -154,7 +180,7 @@ def screenshot(browser: Browser, run: Path, target: Path) -> None:
     page.goto(html.resolve().as_uri())
     page.wait_for_selector(READY, state="attached")
     picture = Image.open(io.BytesIO(page.screenshot()))
-    picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=96).save(target, optimize=True)
+    picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=256).save(target, optimize=True)
     html.unlink()
     print(f"{target}: {target.stat().st_size / 1e3:.0f} kB")
 
@@ -164,6 +190,8 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--screenshot", nargs=2, metavar=("RUN", "FILE"), type=Path)
     options = parser.parse_args()
+    from playwright.sync_api import sync_playwright  # only here: the docs' tests want nothing but `table`
+
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as scratch:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
@@ -187,6 +215,7 @@ def main() -> None:
             print(name, json.dumps(found["pages"][name], indent=1))
         found["browser"] = browser.version
         print(write("report_page", {"environment": environment(SEED), **found}))
+        write_block("reports.md", "report-page", table(found))
 
 
 if __name__ == "__main__":

@@ -63,9 +63,10 @@ def test_every_metric_is_explained():
 def tables():
     from experiments import mean_theorem, variance, weight_by_difficulty
 
-    from benchmarks import pairing_cost
+    from benchmarks import pairing_cost, report_page
 
     yield "method.md", "pairing_cost", ROOT / "benchmarks" / "results" / "pairing_cost.json", pairing_cost.table
+    yield "reports.md", "report-page", ROOT / "benchmarks" / "results" / "report_page.json", report_page.table
     yield "method.md", "variance", variance.PATH, variance.table
     for script in (mean_theorem, weight_by_difficulty):
         yield "method.md", script.__name__.split(".")[-1], script.RESULT, script.table

@@ -28,7 +28,7 @@ from riskpo.rollouts.read import Rollouts
 
 MOST_LAWS = 200  # steps of the heat map
 WINDOWS = 5
-POPULATIONS, DRAWS, PROMPTS = 12, 8, 200  # of each window: redrawn steps, draws of each, prompts in it at most
+POPULATIONS, DRAWS, PROMPTS = 24, 4, 200  # of each window: redrawn steps, draws of each, prompts in it at most
 
 
 @dataclass(frozen=True)
