@@ -30,13 +30,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
-from common import environment, write
 from PIL import Image
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from experiments.pages import write_block
 
+from benchmarks.common import environment, write
 from riskpo.reports.page.build import Limits, gather, render
 
 SEED = 0

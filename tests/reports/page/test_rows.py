@@ -73,7 +73,7 @@ def test_another_trainers_files(tmp_path):
 
 
 def test_a_broken_file_and_a_broken_value(tmp_path):
-    folder = made_run(tmp_path / "run", steps=4)
+    folder = made_run(tmp_path / "run")
     write_completions(folder, 4, [{**row, "advantage": "high"} for row in completion_rows(4)])
     with pytest.raises(DataError, match=r"completions_00004\.parquet, row 1: `advantage` must be a number"):
         rows_of(folder)

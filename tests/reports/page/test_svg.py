@@ -28,6 +28,17 @@ def test_it_is_valid_and_bare(tmp_path):
     assert ">step<" in text, "words stay words"
 
 
+def test_words_keep_their_digits(tmp_path):
+    """Coordinates are rounded, tick labels are not."""
+    figure = drawn(tmp_path)
+    figure.axes[0].set_yticks([0.00125, 0.0025])
+    figure.axes[0].set_ylim(0.0, 0.003)
+    text = inline_svg(figure, "fig-a", "0.12345")
+    assert ">0.00125<" in text
+    assert 'aria-label="0.12345"' in text
+    assert not re.search(r' d="[^"]*\d\.\d{3}', text)
+
+
 def test_every_color_of_the_palette_is_a_class(tmp_path):
     text = inline_svg(drawn(tmp_path), "fig-a", "")
     assert not [color for color in CLASSES if color.lower() in text.lower()]

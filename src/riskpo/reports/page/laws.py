@@ -20,7 +20,7 @@ from riskpo.risk.advantages import score_law
 from riskpo.risk.audit import BIN_EDGES, LoggedStep, Replay, redrawn_gradients
 from riskpo.risk.config import RiskConfig
 from riskpo.risk.diagnostics import sums_by_bin
-from riskpo.risk.measured import Measured, ratio_of_sums
+from riskpo.risk.measured import NOT_MEASURED, Measured, ratio_of_sums
 from riskpo.risk.quantiles import ScoreLaw
 from riskpo.risk.redraws import Pool
 from riskpo.risk.state import RiskState
@@ -29,6 +29,9 @@ from riskpo.rollouts.read import Rollouts
 MOST_LAWS = 200  # steps of the heat map
 WINDOWS = 5
 POPULATIONS, DRAWS, PROMPTS = 24, 4, 200  # of each window: redrawn steps, draws of each, prompts in it at most
+# Sum of p (1 - p) over the redrawn responses of a bin, below which it cannot be told: the relative error of a weight is
+# about its inverse root, here an eighth. Where hardly one was mixed, the spread over populations sees no error.
+_INFORMATION = 64.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ class Window:
 
     Args:
         first, last: the steps.
-        weight_b: the multiplier of a prompt's gradient, per bin of `BIN_EDGES`, with its standard error.
+        weight_b: the multiplier of a prompt's gradient, per bin of `BIN_EDGES`, with its standard error; NaN where the
+            redrawn responses of a bin say too little.
         mean_weight: over all prompts.
     """
 
@@ -189,9 +193,11 @@ def _window(part: Sequence[tuple[LoggedStep, RiskState]], logged: Logged, seed: 
     bins = len(BIN_EDGES) - 1
     weights_Nb = torch.stack(weights) if weights else torch.zeros(0, bins, dtype=torch.float64)
     variances_Nb = torch.stack(variances) if variances else torch.zeros(0, bins, dtype=torch.float64)
+    responses = max(step.rewards_PG.shape[1] for step, _ in part)
+    told_b = (variances_Nb.sum(0) * DRAWS * responses >= _INFORMATION).tolist()
     return Window(
         part[0][0].step,
         part[-1][0].step,
-        tuple(ratio_of_sums(weights_Nb[:, b], variances_Nb[:, b]) for b in range(bins)),
+        tuple(ratio_of_sums(weights_Nb[:, b], variances_Nb[:, b]) if told_b[b] else NOT_MEASURED for b in range(bins)),
         ratio_of_sums(weights_Nb.sum(1), variances_Nb.sum(1)),
     )

@@ -29,6 +29,7 @@ _KEPT = {
     "fill-rule",
     "clip-rule",
 }
+_PLACES = {"d", "x", "y", "width", "height", "transform", "points"}
 _BY_HEX = {to_hex(color): name for color, name in CLASSES.items()}
 
 
@@ -73,6 +74,8 @@ def _plain(element: ElementTree.Element, key: str) -> None:
     href = attributes.pop(f"{{{_XLINK}}}href", None)
     if href is not None:
         attributes["href"] = f"#{key}-{href[1:]}" if href.startswith("#") else href
+    for name in _PLACES & attributes.keys():  # a hundredth of a point is less than a pixel
+        attributes[name] = re.sub(r"(\d+\.\d\d)\d+", r"\1", attributes[name])
     if "id" in attributes:
         attributes["id"] = f"{key}-{attributes['id']}"
     if "clip-path" in attributes:
@@ -91,5 +94,4 @@ def _plain(element: ElementTree.Element, key: str) -> None:
 def _bare(text: str) -> str:
     """Without the namespace prefixes that the serialiser writes: HTML knows the element by its name."""
     text = re.sub(r"<(/?)ns\d+:", r"<\1", text)
-    text = re.sub(r' xmlns:ns\d+="[^"]*"', "", text)
-    return re.sub(r"(\d+\.\d{2})\d+", r"\1", text)  # a hundredth of a point is less than a pixel
+    return re.sub(r' xmlns:ns\d+="[^"]*"', "", text)
