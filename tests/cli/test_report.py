@@ -9,7 +9,7 @@ from tests.reports.page.made_runs import made_run
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(laws, "POPULATIONS", 2)
+    monkeypatch.setattr(laws, "POPULATIONS", 16)
 
 
 def test_one_run(tmp_path, capsys):

@@ -67,7 +67,7 @@ def pages(tmp_path_factory):
     """One page of a run with hostile completions, and one of two runs."""
     folder = tmp_path_factory.mktemp("pages")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(laws, "POPULATIONS", 2)
+        patch.setattr(laws, "POPULATIONS", 16)
         run = made_run(folder / "one")
         rows = [{**row, "prompt": "which?", "answer": None} for row in completion_rows(24)[: len(HOSTILE)]]
         for row, text in zip(rows, HOSTILE, strict=True):

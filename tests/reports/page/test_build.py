@@ -19,7 +19,7 @@ EVIL = "</script><script>alert(1)</script><!-- \x00\u202e"
 @pytest.fixture(autouse=True)
 def quick(request, monkeypatch):
     """Figures take most of the time of a page: without them, and hardly any redraws, unless a test asks for them."""
-    monkeypatch.setattr(laws, "POPULATIONS", 2)
+    monkeypatch.setattr(laws, "POPULATIONS", 16 if "figures" in request.fixturenames else 2)
     if "figures" not in request.fixturenames:
         monkeypatch.setattr(build, "_panels", lambda drawing: [("", "")])
 
@@ -155,6 +155,22 @@ def test_secrets_do_not_get_in(tmp_path):
 def test_a_peer_has_no_score_law_and_the_page_says_so(tmp_path):
     page, _ = page_of(made_run(tmp_path / "run", arguments={"estimator": "dr_grpo"}))
     assert "<b>Tracked quantiles over the scores</b>: estimator dr_grpo scores no bundles." in page
+
+
+def test_a_run_of_steps_too_small_for_a_bundle(tmp_path):
+    page, _ = page_of(made_run(tmp_path / "run", arguments={"bundle_size": 9}))
+    assert "<b>Tracked quantiles over the scores</b>: no logged step could fill a bundle." in page
+
+
+def test_what_a_reader_should_know(tmp_path):
+    folder = made_run(tmp_path / "run")
+    environment = json.loads((folder / "environment.json").read_text())
+    (folder / "environment.json").write_text(json.dumps({**environment, "resumed": [{}]}))
+    evaluation = json.loads((folder / "eval" / "after.json").read_text())
+    (folder / "eval" / "after.json").write_text(json.dumps({**evaluation, "unscorable": 0.25}))
+    page, _ = page_of(folder)
+    assert "resumed with other versions; environment.json lists them (1)" in page
+    assert "evaluation after: 25.0% of the samples could not be judged, and count as wrong" in page
 
 
 def test_errors_come_through(tmp_path):

@@ -16,7 +16,7 @@ def report(tmp_path_factory):
     """Of two runs: some figures have a panel for each."""
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(laws, "POPULATIONS", 2)
+        patch.setattr(laws, "POPULATIONS", 16)
         return gather([made_run(folder / "a"), made_run(folder / "b")], Limits())
 
 

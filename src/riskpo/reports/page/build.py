@@ -141,7 +141,9 @@ def _measured(
         return [], [], str(error).rstrip(".")
     estimator = logged.config.estimator
     laws = step_laws(logged, seed)
-    return laws, weight_windows(logged, seed), "" if laws else f"estimator {estimator} scores no bundles"
+    bundled = estimator in ("riskpo", "two_level")
+    reason = "no logged step could fill a bundle" if bundled else f"estimator {estimator} scores no bundles"
+    return laws, weight_windows(logged, seed), "" if laws else reason
 
 
 def render(report: Report, say: Say = lambda line: None) -> tuple[str, Sample]:

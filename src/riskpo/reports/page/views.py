@@ -77,8 +77,21 @@ def view(record: Record) -> RunView:
         [(name, plain(value)) for name, value in versions if value is not None],
         [(name.replace("_", " "), _listed(value)) for name, value in machine_items],
         _commands(record),
-        record.notes,
+        [*record.notes, *_doubts(record)],
     )
+
+
+def _doubts(record: Record) -> list[str]:
+    """What a reader should know of the numbers."""
+    lines = []
+    resumed = record.environment.get("resumed")
+    if isinstance(resumed, list) and resumed:
+        lines.append(f"resumed with other versions; environment.json lists them ({len(resumed)})")
+    for name, evaluation in record.evaluations.items():
+        share = evaluation.get("unscorable")
+        if share is not None and is_number(share) and share > 0:
+            lines.append(f"evaluation {name}: {share:.1%} of the samples could not be judged, and count as wrong")
+    return lines
 
 
 def _listed(value: Any) -> str:
@@ -112,7 +125,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     facts += [("data", str(data))] if data else []
     facts.append(("seed", plain(record.arguments.get("seed", record.settings.get("seed", "not known")))))
     times = [row["time"] for row in record.metrics if is_number(row.get("time"))]
-    facts += [("training", duration(times[-1] - times[0]))] if len(times) > 1 else []
+    facts += [("first to last log", duration(times[-1] - times[0]))] if len(times) > 1 else []
     tokens = last.get("num_tokens")
     facts += [("tokens", number(int(tokens)))] if tokens is not None and is_number(tokens) else []
     facts += [("started", _moment(str(record.environment["started"])))] if "started" in record.environment else []
