@@ -113,6 +113,7 @@ def np_tensor(numbers):
 def test_the_heat_map_is_strongest_where_the_mass_is(record):
     laws = [law(4, [0.0, 1.0, 2.0], [0.8, 0.2, 0.0]), law(8, [0.0, 1.0, 2.0], [0.1, 0.1, 0.8])]
     drawing = score_map([record], {"run": laws}, {})
+    assert "(strongest: 80%)" in drawing.caption
     axis = drawing.panels["run"].axes[0]
     (cells,) = axis.collections
     opacity = {}

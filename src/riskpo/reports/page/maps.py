@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from riskpo.evaluation.intervals import Interval, question_interval
@@ -39,6 +41,7 @@ from riskpo.risk.audit import BIN_EDGES
 from riskpo.risk.measured import Measured
 
 _COLUMNS, _ROWS = 60, 24  # cells of a heat map at most
+_SEEN = 0.004  # a share of bundles below this is left white
 _CURVE = 25  # points of a pass@k curve
 _QUANTILES = (ORANGE, GREEN, *(GREY for _ in range(6)))
 BINS = tuple(f"{low:g}{DASH}{high:g}" for low, high in itertools.pairwise(BIN_EDGES))
@@ -61,27 +64,20 @@ def score_map(
     shown = [record for record in records if laws.get(record.name)]
     if not shown:
         return LeftOut(LAW, _reasons(records, why, several=len(records) > 1))
+    grids = {record.name: _grid(laws[record.name]) for record in shown}
+    top = max(float(grid.shares.max()) for grid in grids.values())
     panels = {}
     rows: list[list[Cell]] = []
     for record in shown:
+        panels[record.name] = _law_panel(record, grids[record.name], top)
         found = laws[record.name]
-        figure, axis = new_figure()
-        with rc_context(STYLE):
-            _cells(axis, found)
-            axis.yaxis.set_major_locator(MaxNLocator(6, integer=record.reward_ends == (0.0, 1.0)))
-            names = _quantile_lines(axis, record)
-            axis.set(xlabel="step", ylabel="bundle score")
-            axis.grid(False)
-        entries = [(name, color, "-", 1.0) for name, color in zip(names, _QUANTILES, strict=False)]
-        legend(figure, [*entries, ("mean score", INK, ":", 1.0)])
-        panels[record.name] = figure
         means: list[list[Cell]] = [[record.name, law.step, law.law.mean(), law.law.std()] for law in found]
         picked = sorted({round(i) for i in np.linspace(0, len(means) - 1, min(12, len(means)))})
         rows += [means[place] if len(records) > 1 else means[place][1:] for place in picked]
     caption = (
-        "Each column is the law of the bundle scores of a logged step, stronger where more bundles lie; the lines are "
-        "the quantiles that the estimator tracks. Between them a score has slope. They should move with the mass; "
-        "where two of them meet, or all mass lies outside, the step teaches little."
+        "Each column is the law of the bundle scores of a logged step, stronger where more bundles lie (strongest: "
+        f"{top:.0%}); the lines are the quantiles that the estimator tracks. Between them a score has slope. They "
+        "should move with the mass; where two of them meet, or all mass lies outside, the step teaches little."
     )
     missing = [record for record in records if record not in shown]
     caption += f" Not shown: {_reasons(missing, why, several=True)}." if missing else ""
@@ -95,27 +91,44 @@ def _reasons(records: Sequence[Record], why: Mapping[str, str], *, several: bool
     return "; ".join(f"{record.name}: {why.get(record.name, 'no completions')}" for record in records)
 
 
-def _cells(axis: Axes, laws: Sequence[StepLaw]) -> None:
-    """The heat map: opacity of one colour, so that it reads the same on light and dark ground."""
+@dataclass(frozen=True)
+class _Grid:
+    """Shares of bundles by column (steps) and row (scores), with the edges of both."""
+
+    sides: Floats
+    edges: Floats
+    shares: Floats
+
+
+def _grid(laws: Sequence[StepLaw]) -> _Grid:
     edges = _score_edges(laws)
     steps = np.array([law.step for law in laws], dtype=np.float64)
     parts = np.array_split(np.arange(len(laws)), min(_COLUMNS, len(laws)))
-    density = np.stack([np.mean([_binned(laws[i], edges) for i in part], axis=0) for part in parts])
+    shares = np.stack([np.mean([_binned(laws[i], edges) for i in part], axis=0) for part in parts])
     middles = np.array([steps[part].mean() for part in parts])
     between = (middles[1:] + middles[:-1]) / 2
-    gap = between[0] - middles[0] if len(between) else 0.5
-    sides = np.concatenate(
-        [[middles[0] - gap], between, [middles[-1] + (middles[-1] - between[-1] if len(between) else gap)]]
-    )
-    cells, alphas = [], []
-    for (column, row), share in np.ndenumerate(density):
-        if share > 0.004:
-            left, right, low, high = sides[column], sides[column + 1], edges[row], edges[row + 1]
+    first, last = (between[0] - middles[0], middles[-1] - between[-1]) if len(between) else (0.5, 0.5)
+    return _Grid(np.concatenate([[middles[0] - first], between, [middles[-1] + last]]), edges, shares)
+
+
+def _law_panel(record: Record, grid: _Grid, top: float) -> Figure:
+    """The heat map of a run: opacity of one colour, so that it reads the same on light and dark ground."""
+    cells, colors = [], []
+    for (column, row), share in np.ndenumerate(grid.shares):
+        if share > _SEEN:
+            (left, right), (low, high) = grid.sides[column : column + 2], grid.edges[row : row + 2]
             cells.append([(left, low), (right, low), (right, high), (left, high)])
-            alphas.append(min(share / max(density.max(), 1e-9), 1.0))
-    colors = [(*to_rgb(BLUE), round(0.08 + 0.77 * alpha, 2)) for alpha in alphas]
-    axis.add_collection(PolyCollection(cells, facecolors=colors, edgecolors="none", linewidths=0.0))
-    axis.set(xlim=(sides[0], sides[-1]), ylim=(edges[0], edges[-1]))
+            colors.append((*to_rgb(BLUE), round(0.08 + 0.77 * float(share) / top, 2)))
+    figure, axis = new_figure()
+    with rc_context(STYLE):
+        axis.add_collection(PolyCollection(cells, facecolors=colors, edgecolors="none", linewidths=0.0))
+        axis.yaxis.set_major_locator(MaxNLocator(6, integer=record.reward_ends == (0.0, 1.0)))
+        entries = _quantile_lines(axis, record)
+        axis.set(xlabel="step", ylabel="bundle score", ylim=(grid.edges[0], grid.edges[-1]))
+        axis.set_xlim(grid.sides[0], grid.sides[-1])
+        axis.grid(False)
+    legend(figure, entries)
+    return figure
 
 
 def _score_edges(laws: Sequence[StepLaw]) -> Floats:
@@ -134,18 +147,20 @@ def _binned(law: StepLaw, edges: Floats) -> Floats:
     return shares
 
 
-def _quantile_lines(axis: Axes, record: Record) -> list[str]:
+def _quantile_lines(axis: Axes, record: Record) -> list[Entry]:
+    """Draws what is tracked, and the mean; returns the entries of the legend."""
     names = sorted({key for row in record.metrics for key in row if key.startswith("risk/q_")}, reverse=True)
-    drawn = []
+    entries: list[Entry] = []
     for name, color in zip(names, _QUANTILES, strict=False):
         steps, values = series(record, name)
         if len(steps):
             axis.plot(*thinned(steps, values), color=color, linewidth=1.8)
-            drawn.append(name.removeprefix("risk/"))
+            entries.append((name.removeprefix("risk/"), color, "-", 1.0))
     steps, means = series(record, "risk/score_mean")
     if len(steps):
         axis.plot(*thinned(steps, smooth(means, 5)), ":", color=INK, linewidth=1.2)
-    return drawn
+        entries.append(("mean score", INK, ":", 1.0))
+    return entries
 
 
 def weight_map(
