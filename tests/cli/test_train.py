@@ -107,7 +107,7 @@ def test_quickstart(quick):
         "summary.json",
     }
     assert not (run_dir / "README.md").exists()
-    assert f"report: {run_dir / 'report.html'}" in done.stdout
+    assert "report: runs/quickstart/report.html" in done.stdout
     page = (run_dir / "report.html").read_text(encoding="utf-8")
     assert page.count("<svg ") >= 12, "a run of six steps has every figure but those that need more"
     assert "# Model card for" in (run_dir / "model" / "README.md").read_text()
