@@ -67,9 +67,10 @@ def test_every_metric_is_explained():
 def tables():
     from experiments import doctor_confusion, mean_theorem, paper_recipes, variance, weight_by_difficulty
 
-    from benchmarks import pairing_cost
+    from benchmarks import pairing_cost, report_page
 
     yield "method.md", "pairing_cost", ROOT / "benchmarks" / "results" / "pairing_cost.json", pairing_cost.table
+    yield "reports.md", "report-page", ROOT / "benchmarks" / "results" / "report_page.json", report_page.table
     yield "method.md", "variance", variance.PATH, variance.table
     yield "doctor.md", "thresholds", doctor_confusion.PATH, doctor_confusion.thresholds_table
     yield "doctor.md", "confusion", doctor_confusion.PATH, doctor_confusion.confusion_table

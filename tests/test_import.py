@@ -50,6 +50,7 @@ def importers(package):
         "from riskpo.cli.main import main\ntry: main(['--help'])\nexcept SystemExit as e: assert e.code == 0",
         "from riskpo.cli.main import main\ntry: main(['train', '--help'])\nexcept SystemExit as e: assert e.code == 0",
         "from riskpo.cli.main import main\ntry: main(['audit', '--help'])\nexcept SystemExit as e: assert e.code == 0",
+        "from riskpo.cli.main import main\ntry: main(['report', '--help'])\nexcept SystemExit as e: assert e.code == 0",
         "from riskpo.cli.main import main\ntry: main(['tasks', '--help'])\nexcept SystemExit as e: assert e.code == 0",
         "from riskpo.cli.main import main\nassert main(['tasks']) == 0",
         "from riskpo.cli.main import main\ntry: main(['doctor', '--help'])\nexcept SystemExit as e: assert e.code == 0",

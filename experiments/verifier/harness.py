@@ -147,13 +147,17 @@ def explain_verify(kind: str, text: str, theirs: bool) -> str | None:
     """Why the harness's math_verify says something else."""
     if theirs and r"\boxed" not in text:
         return "no box: the harness's math_verify reads any formula or number"
+    if kind == "equation" and not theirs:
+        return "an equation with a text or a comma on its right: math_verify reads it whole"
     return None
 
 
 def explain_equal(kind: str, text: str, theirs: bool) -> str | None:
     """Why the harness's is_equiv says something else."""
-    if kind == "equation" and not theirs:
-        return "an equation: the harness takes its right side only where the left one is a single letter"
+    if kind == "equation" and theirs:
+        return "an equation of a letter and a text: we read it whole"
+    if kind == "negated" and not theirs:
+        return "the harness compares texts: -(0) is not 0 to it"
     return None
 
 

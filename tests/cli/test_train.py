@@ -103,9 +103,14 @@ def test_quickstart(quick):
         "figure.png",
         "metrics.jsonl",
         "model",
+        "report.html",
         "summary.json",
     }
     assert not (run_dir / "README.md").exists()
+    assert "report: runs/quickstart/report.html" in done.stdout
+    page = (run_dir / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg ") >= 12, "a run of six steps has every figure but those that need more"
+    assert "# Model card for" in (run_dir / "model" / "README.md").read_text()
     assert (run_dir / "model" / "model.safetensors").is_file()
     assert "save_strategy: steps" in (run_dir / "config.yaml").read_text()
     assert [row["step"] for row in metrics(run_dir)] == [1, 2, 3, 4, 5, 6]
@@ -121,7 +126,7 @@ def test_quickstart(quick):
 
     assert "pass@8" in done.stdout
     assert "step 6/6  entropy" in done.stdout
-    assert max(map(len, done.stdout.splitlines()[-8:-2])) <= 80
+    assert max(map(len, done.stdout.splitlines()[-9:-3])) <= 80
 
 
 def test_tensorboard_gets_every_number(folder, chain_model):

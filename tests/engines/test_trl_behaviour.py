@@ -11,6 +11,7 @@ import pytest
 import torch
 from datasets import Dataset
 
+from riskpo.engines.row_labels import bundle_labels
 from riskpo.risk import RiskConfig, RiskState, risk_advantages
 from tests.engines.conftest import coin_reward, make_config, make_trainer, step_logs
 
@@ -125,8 +126,9 @@ def test_several_weighted_rewards(tiny_model: str, prompts: Dataset, tmp_path: P
     ]
     config = RiskConfig(reward_range=(0.0, 1.5))
     generator = torch.Generator().manual_seed(9)
-    expected = risk_advantages(torch.tensor(total).view(10, 4), config, RiskState(), generator).advantages_PG
-    assert table["advantage"] == pytest.approx(expected.flatten().tolist(), abs=1e-6)
+    step = risk_advantages(torch.tensor(total).view(10, 4), config, RiskState(), generator)
+    assert table["advantage"] == pytest.approx(step.advantages_PG.flatten().tolist(), abs=1e-6)
+    assert table["bundle"] == bundle_labels(step)["bundle"]
 
 
 def test_completion_files_show_our_advantages(tiny_model: str, prompts: Dataset, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from riskpo.engines.dynamic_sampling import (
     take,
 )
 from riskpo.engines.prompt_ids import prompt_id
+from riskpo.engines.row_labels import bundle_labels, gold_answers
 from riskpo.engines.train_data import EpochSampler, check_for_training, warn_of_left_out
 from riskpo.engines.trl_config import RiskPOConfig
 from riskpo.engines.trl_state import RiskStateCallback
@@ -135,6 +136,7 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
         self._warned_unseen = self._warned_uniform = False
         self._rewards_per_func: Tensor | None = None
         self._last_logps: list[float] | None = None
+        self._last_labels: dict[str, list[str | None]] = {}
         self._engine_checked = False
         super().__init__(model, reward_funcs, args, train_dataset, eval_dataset, **kwargs)
         self.reward_funcs: list[Any] = [
@@ -166,7 +168,9 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
         """The last generation of all ranks, in the columns of TRL's completion files.
 
         Also `logprob`, log pi(y|x) at the sampling temperature summed over tokens, where the trainer knows it (always
-        with `log_covariances`) and no reward function has logged a column of that name.
+        with `log_covariances`); `answer`, the gold answer where the data have one that is a text or a number; and
+        `bundle`, the group of prompts it was scored in, with `.` and the bundle in that group where there is just one.
+        A column that a reward function has logged under such a name stays as it is.
         """
         logs = self._logs
         table = {
@@ -179,6 +183,8 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
         }
         if self._last_logps is not None:
             table.setdefault("logprob", list(self._last_logps))
+        for name, labels in self._last_labels.items():
+            table.setdefault(name, list(labels))
         return table
 
     @property
@@ -220,7 +226,7 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
         generate: Generate = super()._generate_and_score_completions
-        self._last_logps = None  # evaluation logs its completions too
+        self._last_logps, self._last_labels = None, {}  # evaluation logs its completions too
         if not self.model.training:
             return generate(inputs)
         sampling: dict[str, float] = {}
@@ -259,6 +265,8 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
         for _ in range(len(advantages_N)):
             logged.pop()
         logged.extend(advantages_N.tolist())
+        answers = gold_answers(inputs)
+        self._last_labels = bundle_labels(step) | ({} if answers is None else {"answer": gather_object(answers)})
         return output
 
     def _generated(self, generate: Generate, inputs: Any) -> tuple[dict[str, Any], Tensor]:

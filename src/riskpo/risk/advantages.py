@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from riskpo.errors import ConfigError, RewardError
-from riskpo.risk.bundles import ApproximatePairing, ExactPairing, Groups, Pairing, RandomPairings, compose
+from riskpo.risk.bundles import ApproximatePairing, ExactPairing, Groups, Pairing, RandomPairings, collect, compose
 from riskpo.risk.config import RiskConfig
 from riskpo.risk.difficulty import order_prompts
 from riskpo.risk.metrics import risk_metrics
@@ -61,7 +61,7 @@ def risk_advantages(
     if now.estimator in PEERS or now.estimator in RELEASED:
         return _without_tracking(rewards_PG, now, state)
 
-    kept_P = (~rewards_PG.isnan()).sum(1) >= (now.k if (now.estimator, now.inner) == ("two_level", "pass_at_k") else 1)
+    kept_P = _kept(rewards_PG, now)
     kept = int(kept_P.sum())
     advantages_PG = torch.zeros_like(rewards_PG)
     if kept < now.bundle_size:  # so many unscorable prompts that no bundle is left: the step teaches nothing
@@ -105,7 +105,62 @@ def risk_advantages(
         metrics["risk/frac_unseen_prompts"] = state.pass_rates.unseen(ids)
         shares_PG = (used_PG - now.reward_range[0]) / now.reward_width
         after = dataclasses.replace(after, pass_rates=state.pass_rates.after(ids, shares_PG, now.difficulty_decay))
-    return RiskStep(advantages_PG, metrics, after)
+    return RiskStep(advantages_PG, metrics, after, *_who_met_whom(units, groups, kept_P, rewards_PG))
+
+
+def score_law(
+    rewards_PG: Tensor,
+    config: RiskConfig,
+    state: RiskState,
+    generator: torch.Generator,
+    *,
+    prompt_ids: Sequence[str] | None = None,
+    progress: float = 0.0,
+    groups_P: Tensor | None = None,
+) -> ScoreLaw | None:
+    """The law of the scores of a step, as `risk_advantages` sees it; None where there is none.
+
+    Args:
+        rewards_PG, config, state, generator, prompt_ids, progress: as there.
+        groups_P: the group of each prompt where it is known (`RiskStep.groups_P`); None: composed anew.
+
+    Raises:
+        RewardError, ConfigError: as there.
+    """
+    now = config.at(progress, state.risk_high)
+    rewards_PG = _checked(rewards_PG, now)
+    if now.estimator in PEERS or now.estimator in RELEASED:
+        return None
+    kept_P = _kept(rewards_PG, now)
+    if int(kept_P.sum()) < now.bundle_size:
+        return None
+    used_PG = rewards_PG[kept_P]
+    if groups_P is not None:
+        groups = compose(groups_P[kept_P].argsort(stable=True), now.bundle_size)
+    else:
+        ids = [key for key, used in zip(prompt_ids or (), kept_P.tolist(), strict=False) if used]
+        groups = _compose(used_PG, now, state, ids, generator)
+    return _units(used_PG, groups, now, generator).law()
+
+
+def _kept(rewards_PG: Tensor, config: RiskConfig) -> Tensor:
+    """Which prompts have responses enough to take part."""
+    least = config.k if (config.estimator, config.inner) == ("two_level", "pass_at_k") else 1
+    return (~rewards_PG.isnan()).sum(1) >= least
+
+
+def _who_met_whom(
+    units: Pairing | TwoLevelUnits, groups: Groups, kept_P: Tensor, rewards_PG: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """groups_P and bundles_PG of a `RiskStep`."""
+    number_MB = torch.arange(len(groups.members_MB))[:, None].expand(groups.members_MB.shape)
+    groups_P = torch.full((len(kept_P),), -1)
+    groups_P[kept_P] = collect(number_MB, groups, int(kept_P.sum()))
+    if not isinstance(units, RandomPairings) or units.pairings > 1:
+        return groups_P, None
+    bundles_PG = torch.full(rewards_PG.shape, -1)
+    bundles_PG[kept_P] = units.bundles()
+    return groups_P, bundles_PG.masked_fill_(rewards_PG.isnan(), -1)
 
 
 def _checked(rewards_PG: Tensor, config: RiskConfig) -> Tensor:

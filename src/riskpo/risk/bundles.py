@@ -153,6 +153,13 @@ class RandomPairings:
             chosen_KMBG = chosen_KMBG.gather(-1, (slots_G % scorable_MB1).expand_as(chosen_KMBG))
         self._own_KMBG = rewards_MBG.expand(chosen_KMBG.shape).gather(-1, chosen_KMBG)
         self.scores_KMG = self._own_KMBG.sum(2)
+        self.pairings = pairings
+
+    def bundles(self) -> Tensor:
+        """bundles_PG: the bundle of its group, from 0, that each response is in; of the first pairing."""
+        slots_MBG = torch.arange(self._order_KMBG.shape[-1]).expand(self._order_KMBG.shape[1:])
+        bundles_MBG = torch.empty_like(self._order_KMBG[0]).scatter_(-1, self._order_KMBG[0], slots_MBG)
+        return collect(bundles_MBG, self._groups, len(self._unscorable_PG))
 
     def law(self) -> ScoreLaw:
         return ScoreLaw.of_samples(self.scores_KMG)

@@ -59,8 +59,14 @@ class RiskStep:
         advantages_PG: float64, one a response; 0 where the reward is NaN.
         metrics: the `risk/...` metrics of docs/method.md.
         state: the state for the next step.
+        groups_P: the number of each prompt's own group, from 0; -1 for a prompt that took no part; None for an
+            estimator without bundles.
+        bundles_PG: the bundle within its group that each response was scored in, from 0; -1 where the reward is NaN;
+            None where there is more than one such bundle, or none.
     """
 
     advantages_PG: Tensor
     metrics: dict[str, float]
     state: RiskState
+    groups_P: Tensor | None = None
+    bundles_PG: Tensor | None = None

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ verl's trainer.rollout_data_dir (input, output, score), and plain rows (prompt_i
 
 # Columns of a completions file that are no reward functions.
 _NOT_REWARDS = {"step", "prompt", "prompt_id", "completion", "advantage", "logprob"}
+# Columns of texts: one of nothing but nulls is no column of numbers.
+_LABELS = {"answer", "bundle", "verdict", "verdict_answer", "verdict_reason"}
 
 
 @dataclass(frozen=True)
@@ -79,18 +81,23 @@ def read_rollouts(paths: Sequence[Path], reward_weights: Mapping[str, float] | N
         DataError: files that cannot be read, of several or unknown formats, or rows that are no rollouts; the message
             names the file, the line or row, and the column.
     """
+    return rollouts_of(map(read_table, find_files(paths)), reward_weights)
+
+
+def rollouts_of(tables: Iterable[Table], reward_weights: Mapping[str, float] | None = None) -> Rollouts:
+    """As `read_rollouts`, of tables that were read already; at least one."""
     steps: dict[int, _Step] = {}
     formats: dict[str, Path] = {}
     used: dict[str, None] = {}
-    files = find_files(paths)
-    for path in files:
-        table = read_table(path)
-        name = _format(table)
-        formats.setdefault(name, path)
+    files: list[Path] = []
+    for table in tables:
+        files.append(table.path)
+        name = format_of(table)
+        formats.setdefault(name, table.path)
         if len(formats) > 1:
             kinds = " and ".join(f"{kind} ({first})" for kind, first in formats.items())
             raise DataError(f"these files are of different formats: {kinds}. Audit them one by one.")
-        weights = _reward_columns(table, name, reward_weights)
+        weights = reward_columns(table, name, reward_weights)
         used |= dict.fromkeys(weights)
         _collect(table, name, weights, steps)
     (name,) = formats
@@ -110,7 +117,12 @@ def read_rollouts(paths: Sequence[Path], reward_weights: Mapping[str, float] | N
     return Rollouts(logged, name, len(files), notes)
 
 
-def _format(table: Table) -> str:
+def format_of(table: Table) -> str:
+    """`verl`, `completions` or `plain`.
+
+    Raises:
+        DataError: none of them, by its columns.
+    """
     names = set(table.columns)
     if {"input", "output", "score"} <= names:
         return "verl"
@@ -121,8 +133,17 @@ def _format(table: Table) -> str:
     raise DataError(f"{table.path} has the columns {', '.join(sorted(map(repr, names)))}; {FORMATS}.")
 
 
-def _reward_columns(table: Table, name: str, chosen: Mapping[str, float] | None) -> dict[str, float]:
-    numeric = [column for column, values in table.columns.items() if all(map(_numeric, values))]
+def reward_columns(table: Table, name: str, chosen: Mapping[str, float] | None) -> dict[str, float]:
+    """The reward columns of a table with their weights: the chosen ones, else those that its format has.
+
+    Raises:
+        DataError: a chosen column that is not there, or completions without any column of numbers.
+    """
+    numeric = [
+        column
+        for column, values in table.columns.items()
+        if all(map(_numeric, values)) and not (column in _LABELS and all(v is None or v is MISSING for v in values))
+    ]
     if chosen:
         for column in chosen:
             if column not in table.columns:
@@ -155,7 +176,7 @@ def _collect(table: Table, name: str, weights: Mapping[str, float], steps: dict[
     logps, advantages = columns.get("logprob"), columns.get("advantage") if name == "completions" else None
     in_name = re.fullmatch(r"\d+", table.path.name.split(".")[0]) if name == "verl" else None
     for row in rows:
-        number = int(in_name[0]) if in_name and "step" not in columns else _step(table, row)
+        number = int(in_name[0]) if in_name and "step" not in columns else step_of(table, row)
         step = steps.setdefault(number, _Step(table.path))
         if step.path != table.path and name != "plain":  # both trainers write a step into one file
             raise DataError(
@@ -163,7 +184,7 @@ def _collect(table: Table, name: str, weights: Mapping[str, float], steps: dict[
                 "one."
             )
         group = step.groups.setdefault(_prompt(table, row, key), _Group())
-        group.rewards.append(_reward(table, row, weights))
+        group.rewards.append(reward_of(table, row, weights))
         group.logps.append(math.nan if logps is None else _logp(table, row))
         group.advantages.append(math.nan if advantages is None else _number(table, row, "advantage"))
         if text is not None:
@@ -172,7 +193,8 @@ def _collect(table: Table, name: str, weights: Mapping[str, float], steps: dict[
             step.digest.update(said.encode("utf-8", "surrogatepass"))
 
 
-def _step(table: Table, row: int) -> int:
+def step_of(table: Table, row: int) -> int:
+    """The step of a row; 0 where the table has no such column."""
     if "step" not in table.columns:
         return 0
     value = table.columns["step"][row]
@@ -189,7 +211,8 @@ def _prompt(table: Table, row: int, key: str) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str, sort_keys=True)
 
 
-def _reward(table: Table, row: int, weights: Mapping[str, float]) -> float:
+def reward_of(table: Table, row: int, weights: Mapping[str, float]) -> float:
+    """The weighted sum of a row's reward columns without those that are null; NaN where all are."""
     given = [(weight, _number(table, row, column)) for column, weight in weights.items()]
     scored = [weight * value for weight, value in given if not math.isnan(value)]
     return math.fsum(scored) if scored else math.nan

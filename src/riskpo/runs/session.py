@@ -14,7 +14,7 @@ from riskpo.atomic import read_json, write_json, write_text
 from riskpo.diagnosis.config import check_config, setup_of
 from riskpo.engines.dynamic_sampling import check_dynamic_sampling
 from riskpo.engines.train_data import check_for_training
-from riskpo.errors import ConfigError, ResumeError
+from riskpo.errors import ConfigError, ResumeError, RiskPOError
 from riskpo.models.registry import resolve_model
 from riskpo.rewards.registry import REWARDS
 from riskpo.rewards.trial import try_reward
@@ -211,7 +211,19 @@ def _train(plan: Plan, inputs: Inputs, run_dir: Path, console: Console, begun: A
         from riskpo.reports.summary import summarise
 
         summarise(run_dir, plan, trainer.state.global_step, before, after, console)
+        _say_report(run_dir, console)
     return 0
+
+
+def _say_report(run_dir: Path, console: Console) -> None:
+    """Writes the run's page; a run that is over and saved does not fail for want of one."""
+    from riskpo.reports.page.finish import write_report
+
+    try:
+        said = f"report: {write_report(run_dir)}"
+    except (RiskPOError, OSError) as error:
+        said = f"no report was written: {error}"
+    console.print(said, highlight=False, soft_wrap=True, markup=False)
 
 
 def _trainer(plan: Plan, inputs: Inputs, run_dir: Path, console: Console, callbacks: list[Any]) -> Any:

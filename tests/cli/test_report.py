@@ -1,0 +1,74 @@
+"""`riskpo report` from end to end, and its errors before anything is read."""
+
+import pytest
+
+from riskpo.cli.main import main
+from riskpo.reports.page import laws
+from tests.reports.page.made_runs import made_run
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(laws, "POPULATIONS", 16)
+
+
+def test_one_run(tmp_path, capsys):
+    folder = made_run(tmp_path / "run")
+    (folder / "model").mkdir()
+    (folder / "model" / "config.json").write_text("{}")
+    figures = tmp_path / "figures"
+    assert main(["report", str(folder), "--figures", str(figures), "--format", "svg", "--model-card"]) == 0
+    said = capsys.readouterr().out
+    assert f"{folder / 'report.html'}: 14 figures, 0." in said
+    assert "All 160 logged completions." in said
+    assert (folder / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert (figures / "report.md").is_file()
+    assert len(list(figures.glob("*.svg"))) == 14
+    assert (folder / "model" / "README.md").is_file()
+
+
+def test_several_runs_in_a_file_of_their_own(tmp_path, capsys, monkeypatch):
+    runs = [str(made_run(tmp_path / name)) for name in "ab"]
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", *runs, "--max-completions", "10", "--seed", "3"]) == 0
+    assert "report.html: 14 figures" in capsys.readouterr().out
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Shown 10 of 320 logged completions" in page
+    assert not (tmp_path / "a" / "report.html").exists()
+
+
+def test_what_is_left_out_is_said(tmp_path, capsys):
+    folder = made_run(tmp_path / "run", steps=3)
+    assert main(["report", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert "left out: Tracked quantiles over the scores: no completions were logged" in said
+    assert "left out: Weight by difficulty as it evolves: no completions were logged" in said
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--outputs", "x"], "unknown option '--outputs'. Did you mean '--output'?"),
+        (["--format", "svg"], "--format svg is of --figures DIR, which is not given."),
+        (["--output", "gone/page.html"], "the folder gone does not exist."),
+        (["--output", "."], "--output . is a folder"),
+        (["--max-size", "0"], "--max-size must be above 0 megabytes, got 0."),
+        (["--max-completions", "-3"], "--max-completions must be at least 0"),
+        (["--model-card"], "holds no model to write a card for"),
+        (["--figures", "a-file"], "--figures a-file is a file: name a folder."),
+    ],
+)
+def test_errors_come_first(tmp_path, capsys, monkeypatch, flags, message):
+    made_run(tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a-file").write_text("")
+    assert main(["report", "run", *flags]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run" / "report.html").exists()
+
+
+def test_a_broken_line_is_named(tmp_path, capsys):
+    folder = made_run(tmp_path / "run")
+    (folder / "metrics.jsonl").write_text('{"step": 1}\nbroken\n')
+    assert main(["report", str(folder)]) == 2
+    assert capsys.readouterr().err.startswith(f"riskpo: error: {folder / 'metrics.jsonl'}, line 2: not JSON")

@@ -1,0 +1,197 @@
+"""The figures: what they show of one run and of several, and why one is left out."""
+
+import json
+
+import numpy as np
+import pytest
+
+from riskpo.evaluation.intervals import question_interval
+from riskpo.reports.page.curves import CURVES, Curves, draw_curves, entropy_against_reward
+from riskpo.reports.page.drawing import Drawing, LeftOut, sampled_rows, short, thinned
+from riskpo.reports.page.laws import StepLaw, Window
+from riskpo.reports.page.maps import pass_curves, score_map, weight_map
+from riskpo.reports.page.record import named_apart, read_record
+from riskpo.risk.measured import NOT_MEASURED, Measured
+from riskpo.risk.quantiles import ScoreLaw
+from tests.reports.page.made_runs import made_run, metric_row
+
+BY_KEY = {spec.key: spec for spec in CURVES}
+
+
+def lines_of(drawing):
+    (figure,) = drawing.panels.values()
+    return [np.asarray(line.get_xydata()) for line in figure.axes[0].lines]
+
+
+def without(folder, *names):
+    """A run that did not log some metrics."""
+    rows = [{k: v for k, v in metric_row(step).items() if k not in names} for step in range(1, 21)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+@pytest.fixture
+def record(tmp_path):
+    return read_record(made_run(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("spec", CURVES, ids=lambda spec: spec.key)
+def test_every_curve_is_drawn(record, spec):
+    drawing = draw_curves(spec, [record])
+    assert isinstance(drawing, Drawing)
+    for metric, label in spec.metrics:
+        values = [metric_row(step)[metric] for step in range(1, 21)]
+        if metric == "risk/frac_unscorable":
+            assert label not in drawing.columns, "0 throughout: nothing to see"
+            continue
+        column = drawing.columns.index(label)
+        assert [row[column] for row in drawing.rows] == pytest.approx(values)
+        assert any(len(line) == 20 and line[:, 1].tolist() == pytest.approx(values) for line in lines_of(drawing))
+    assert [row[0] for row in drawing.rows] == list(range(1, 21))
+
+
+@pytest.mark.parametrize("spec", CURVES, ids=lambda spec: spec.key)
+def test_what_was_not_logged_is_left_out_with_its_name(tmp_path, spec):
+    names = [metric for metric, _ in spec.metrics]
+    left_out = draw_curves(spec, [read_record(without(made_run(tmp_path / "run"), *names))])
+    assert isinstance(left_out, LeftOut)
+    for name in names:
+        assert name in left_out.why
+
+
+def test_nulls_are_gaps(tmp_path):
+    folder = made_run(tmp_path / "run")
+    rows = [metric_row(1), {**metric_row(2), "reward": None}, metric_row(3)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [row[0] for row in draw_curves(BY_KEY["reward"], [read_record(folder)]).rows] == [1, 3]
+
+
+def test_several_runs_are_overlaid(tmp_path):
+    records = [read_record(made_run(tmp_path / "a")), read_record(without(made_run(tmp_path / "b"), "entropy"))]
+    drawing = draw_curves(BY_KEY["reward"], records)
+    assert drawing.columns == ["run", "step", "mean reward"]
+    assert {row[0] for row in drawing.rows} == {"a", "b"}
+    (figure,) = drawing.panels.values()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+    assert draw_curves(BY_KEY["entropy"], records).caption.endswith(" Not logged by b.")
+
+
+def test_thousands_of_steps_stay_light(record):
+    rows = [{**metric_row(1), "step": step, "reward": float(step)} for step in range(1, 5001)]
+    record.metrics[:] = rows
+    drawing = draw_curves(BY_KEY["reward"], [record])
+    assert max(map(len, lines_of(drawing))) <= 400
+    assert len(drawing.rows) == 24
+    assert drawing.rows[-1] == [5000, 5000.0]
+
+
+def test_thinned_by_hand():
+    (values,) = thinned(np.array([1.0, 3.0, 5.0, 7.0, 9.0]), most=2)
+    assert values.tolist() == [2.0, 7.0]
+    assert thinned(np.array([1.0, 3.0]), most=2)[0].tolist() == [1.0, 3.0]
+    assert sampled_rows([np.arange(10.0)], 3) == [[0.0], [4.0], [9.0]]
+
+
+def test_entropy_against_reward(record, tmp_path):
+    drawing = entropy_against_reward([record])
+    assert drawing.columns == ["step", "reward", "entropy"]
+    assert drawing.rows[0] == pytest.approx([1, 0.23, 0.965])
+    left_out = entropy_against_reward([read_record(without(made_run(tmp_path / "b"), "entropy"))])
+    assert isinstance(left_out, LeftOut)
+
+
+def law(step, values, probs):
+    return StepLaw(step, ScoreLaw(*(np_tensor(numbers) for numbers in (values, probs))))
+
+
+def np_tensor(numbers):
+    import torch
+
+    return torch.tensor(numbers, dtype=torch.float64)
+
+
+def test_the_heat_map_is_strongest_where_the_mass_is(record):
+    laws = [law(4, [0.0, 1.0, 2.0], [0.8, 0.2, 0.0]), law(8, [0.0, 1.0, 2.0], [0.1, 0.1, 0.8])]
+    drawing = score_map([record], {"run": laws}, {})
+    assert "(strongest: 80%)" in drawing.caption
+    axis = drawing.panels["run"].axes[0]
+    (cells,) = axis.collections
+    opacity = {}
+    for path, color in zip(cells.get_paths(), cells.get_facecolors(), strict=True):
+        x, y = path.vertices[:4].mean(0)
+        opacity[(float(x), float(y))] = color[3]
+    assert opacity == pytest.approx({(4, 0): 0.85, (4, 1): 0.27, (8, 0): 0.18, (8, 1): 0.18, (8, 2): 0.85}, abs=0.01)
+    assert drawing.rows == [
+        [4, pytest.approx(0.2), pytest.approx(0.4)],
+        [8, pytest.approx(1.7), pytest.approx(0.6403, abs=1e-3)],
+    ]
+    assert [text.get_text() for text in drawing.panels["run"].legends[0].get_texts()] == [
+        "q_low",
+        "q_high",
+        "mean score",
+    ]
+
+
+def test_graded_scores_get_even_rows(record):
+    values = np.linspace(0, 2, 101).tolist()
+    drawing = score_map([record], {"run": [law(4, values, [1 / 101] * 101)]}, {})
+    assert len(drawing.panels["run"].axes[0].collections[0].get_paths()) == 24
+
+
+def test_no_laws_no_heat_map(record):
+    left_out = score_map([record], {}, {"run": "estimator grpo scores no bundles"})
+    assert left_out == LeftOut("Tracked quantiles over the scores", "estimator grpo scores no bundles")
+
+
+def test_weights_that_cannot_be_told_are_not_drawn(record):
+    sure, rough = Measured(1.0, 0.01), Measured(3.0, 2.0)
+    window = Window(1, 9, (NOT_MEASURED, rough, sure, sure, sure, rough, NOT_MEASURED), sure)
+    drawing = weight_map([record], {"run": [window]}, {})
+    (line,) = drawing.panels["run"].axes[0].lines
+    assert line.get_ydata().tolist() == [1.0, 1.0, 1.0]
+    assert line.get_xdata() == pytest.approx([0.3, 0.5, 0.7])
+    assert drawing.rows == [["1\N{EN DASH}9", None, 3.0, 1.0, 1.0, 1.0, 3.0, None]]
+    nothing = Window(1, 9, (rough,) * 7, sure)
+    assert isinstance(weight_map([record], {"run": [nothing]}, {"run": "x"}), LeftOut)
+
+
+def test_runs_that_have_a_panel_and_runs_that_have_none(tmp_path):
+    records = named_apart([read_record(made_run(tmp_path / part / "run")) for part in "abc"])
+    laws = {name: [law(4, [0.0, 1.0], [0.5, 0.5])] for name in ("run", "run (3)")}
+    drawing = score_map(records, laws, {"run (2)": "no completions were logged"})
+    assert list(drawing.panels) == ["run", "run (3)"]
+    assert drawing.caption.endswith("Not shown: run (2): no completions were logged.")
+    assert drawing.columns[0] == "run"
+
+
+def test_pass_curves_by_hand(record):
+    """Before: 0, 1, 2, 4 right of 4."""
+    drawing = pass_curves([record])
+    rows = {(row[0], row[1]): row[2:] for row in drawing.rows}
+    assert rows["before", 1][0] == pytest.approx(7 / 16)
+    assert rows["before", 2][0] == pytest.approx((0 + 1 / 2 + 5 / 6 + 1) / 4)
+    assert rows["after", 4][0] == 1.0
+    interval = question_interval([0.0, 0.25, 0.5, 1.0])
+    assert rows["before", 1][1:] == pytest.approx([interval.low, interval.high])
+    assert "Not evaluated after training" not in drawing.caption
+
+
+def test_a_run_that_was_not_evaluated_after_training(tmp_path):
+    records = [read_record(made_run(tmp_path / "a", steps=7)), read_record(made_run(tmp_path / "b"))]
+    assert pass_curves(records).caption.endswith(" Not evaluated after training: a.")
+    for path in (tmp_path / "a" / "eval").iterdir():
+        path.unlink()
+    assert isinstance(pass_curves([read_record(tmp_path / "a")]), LeftOut)
+
+
+def test_long_names_are_cut_in_legends():
+    assert short("x" * 30) == "x" * 30
+    assert short("x" * 31) == "x" * 29 + "…"
+
+
+def test_a_name_is_no_formula(tmp_path):
+    records = [read_record(made_run(tmp_path / name)) for name in (r"$\frac{1}{0}$", "b_$")]
+    spec = Curves("reward", "t", "c", "s", (("reward", "r"),), "u")
+    (figure,) = draw_curves(spec, records).panels.values()
+    figure.draw_without_rendering()
+    assert figure.legends[0].get_texts()[0].get_text() == r"$\frac{1}{0}$"
