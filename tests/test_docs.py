@@ -143,13 +143,19 @@ def test_what_the_doctor_knows_is_what_was_recorded():
     low = [reward for left, reward in ends if left < 0.05]
     assert f"{len(low)} of the {len(long)} runs of the grid have less than 5 % of their entropy left" in page
     assert min(low) >= 0.85
+    lost = {}
     for path in sorted((results / "estimators").glob("*/tune/*.json")):
         one = json.loads(path.read_text())
         before, after = (sum(one["evaluations"][part]["correct"]) for part in ("before", "after"))
         if one["variant"] == "paper" and float(one["learning_rate"]) >= 6e-4:
             assert after < 0.01 * before, path.name
-        else:
-            assert after > 1.5 * before, path.name
+        elif after <= 1.5 * before:
+            lost[path.stem] = (path.parent.parent.name, *(round(part / 64 / 256, 3) for part in (before, after)))
+    assert lost == {
+        "exact_400-prompts_lr1.2e-3": ("chain-long", 0.051, 0.041),
+        "sorted_400-prompts_lr1.2e-3": ("chain-long", 0.051, 0.034),
+    }
+    assert "(.051 to .041 and .034)" in page
     table = json.loads((results / "doctor" / "confusion.json").read_text())
     flat = [part["bundle of one"] for part in (table["confusion"], table["even_seeds"]["confusion"])]
     said = f"flat at first in {sum(one['began_flat'] for one in flat)} of {sum(one['runs'] for one in flat)} seeds"

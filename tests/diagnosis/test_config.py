@@ -34,14 +34,17 @@ def test_presets_at_a_low_rate_have_no_finding(preset):
     assert found.findings == ()
 
 
-def test_packaged_recipes_have_no_finding():
+def test_packaged_recipes_have_no_finding_that_warns():
+    """The paper's recipes have notes: its bundles do not divide its steps, its clip range hardly ever binds."""
     from riskpo.runs.arguments import plan_new, recipes
 
-    assert {"quickstart", "smollm2-multiplication"} <= {*recipes()}
-    for recipe in recipes():
-        given = setup_of(plan_new(recipe, None, []), None)
-        assert check_config(given, recipe).findings == ()
+    given = setup_of(plan_new("smollm2-multiplication", None, []), None)
     assert (given.prompts, given.responses, given.updates, given.needed) == (10, 4, 1, 200)
+    for recipe in recipes():
+        findings = check_config(setup_of(plan_new(recipe, None, [], dry=True), None), recipe).findings
+        allowed = {"leftover_prompts", "idle_clip"} if recipe.startswith("paper-") else set()
+        assert {finding.code for finding in findings} <= allowed
+        assert all(finding.level == "note" for finding in findings)
 
 
 def test_the_recorded_grid():
