@@ -64,9 +64,9 @@ def check_machine(plan: Plan) -> None:
         return
     raise ConfigError(
         f"the batch sizes of {plan.name} are meant for {wanted} processes, and {running} "
-        f"{'is' if running == 1 else 'are'} running: start it with accelerate launch --num_processes {wanted} -m "
-        f"riskpo.cli train ..., or set --processes {running} and sizes of your own (per_device_train_batch_size * "
-        "steps_per_generation responses a process and generation)."
+        f"{'is' if running == 1 else 'are'} running: start it with accelerate launch --multi_gpu "
+        f"--num_processes {wanted} -m riskpo.cli train ..., or set --processes {running} and sizes of your own "
+        "(per_device_train_batch_size * steps_per_generation responses a process and generation)."
     )
 
 
