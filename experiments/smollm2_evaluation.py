@@ -22,7 +22,7 @@ from benchmarks.common import environment
 
 RESULTS = Path(__file__).parent / "results"
 MODEL = "builtin:smollm2-135m-instruct"
-GSM8K = ["--tasks", "gsm8k", "--limit", "200", "--temperature", "0", "--max_new_tokens", "400"]
+GSM8K = ["--tasks", "gsm8k", "--limit", "200", "--batch_size", "32", "--temperature", "0", "--max_new_tokens", "320"]
 PRODUCTS = ["--tasks", "multiplication", "--samples", "32", "--ks", "1", "8", "--max_new_tokens", "4"]
 
 

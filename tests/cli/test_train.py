@@ -134,8 +134,10 @@ def test_tensorboard_gets_every_number(folder, chain_model):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     flags = [*OWN, "--max_steps", "4", "--report_to", "tensorboard", "--output_dir", "live"]
+    flags += ["--max_prompt_tokens", "40"]
     done = riskpo(folder, "--config", "mine.yaml", "--model_name_or_path", chain_model, *flags)
     assert done.returncode == 0, done.stderr
+    assert "note: left out 0 of 30 prompts with more than 40 tokens" in done.stdout
     (file,) = (folder / "live").rglob("events.out.tfevents.*")
     events = EventAccumulator(str(file)).Reload()
     rows = metrics(folder / "live")

@@ -55,6 +55,9 @@ class RunArguments:
     dataset_split: str = field(default="train", metadata={"help": "Split of a hub data set."})
     dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a hub data set."})
     dataset_revision: str | None = field(default=None, metadata={"help": "Revision of a hub data set or task."})
+    max_prompt_tokens: int = field(
+        default=0, metadata={"help": "Leave out prompts that have more tokens, chat template included; 0: none."}
+    )
     reward: list[str] = field(
         default_factory=list,
         metadata={

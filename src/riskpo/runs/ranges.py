@@ -35,6 +35,7 @@ _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "num_train_epochs": _POSITIVE,
     "num_iterations": _COUNT,
     "max_completion_length": _COUNT,
+    "max_prompt_tokens": _OR_NONE,
     "processes": _OR_NONE,
     "threads": _OR_NONE,
     "completions_every": _OR_NONE,

@@ -22,6 +22,7 @@ from riskpo.runs.arguments import Plan
 from riskpo.runs.data import check_gold, check_same_data, keep_data
 from riskpo.runs.environment import describe_environment, is_secret, record_resume
 from riskpo.runs.folder import check_free, discard, last_checkpoint, reserve
+from riskpo.runs.prompt_lengths import load_processing, short_enough
 from riskpo.runs.ranges import check_evaluation, check_machine, check_ranges, check_saving
 from riskpo.runs.rewards import RunReward, run_reward
 from riskpo.runs.task_data import RECORD, TaskInputs, asking_of, task_inputs
@@ -242,6 +243,8 @@ def _trainer(plan: Plan, inputs: Inputs, run_dir: Path, console: Console, callba
         _say_notes(_check_train(plan, train, inputs.reward), console)
     if plan.checkpoint is None and PartialState().is_main_process:
         keep_data(run_dir, train)
+    if plan.run.max_prompt_tokens:
+        train = _short_enough(plan, train, model, inputs.reward, console)
     plan.training.model_init_kwargs = {
         "revision": plan.model.model_revision,
         "attn_implementation": plan.model.attn_implementation,
@@ -268,6 +271,15 @@ def _trainer(plan: Plan, inputs: Inputs, run_dir: Path, console: Console, callba
     if plan.run.completions_every and not plan.training.log_completions:
         trainer.add_callback(CompletionsLog(trainer, run_dir / "completions", plan.run.completions_every))
     return trainer
+
+
+def _short_enough(plan: Plan, train: Any, model: str, reward: RunReward, console: Console) -> Any:
+    """The training set without prompts that are too long, checked again."""
+    processing = load_processing(model, plan.model.model_revision)
+    kept, said = short_enough(train, processing, plan.run.max_prompt_tokens, plan.training.chat_template_kwargs or {})
+    _say_notes([said], console)
+    check_for_training(kept, plan.training, list(reward.columns))
+    return kept
 
 
 def _evaluate(trainer: Any, inputs: Inputs, plan: Plan, path: Path, console: Console) -> dict[str, Any] | None:
