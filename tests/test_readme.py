@@ -63,6 +63,17 @@ def test_the_quickstart_table_is_the_measured_one(monkeypatch: pytest.MonkeyPatc
     assert quickstart.markdown(json.loads(quickstart.RESULT.read_text())) in README
 
 
+def test_the_evaluation_of_a_real_model_is_the_measured_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from experiments import smollm2_evaluation
+
+    found = json.loads((ROOT / "experiments" / "results" / "smollm2_evaluation.json").read_text())
+    assert smollm2_evaluation.table(found) in README
+    assert [row["asked"] for row in found["tasks"]] == [200, 200, 14]
+    texts = (ROOT / "experiments" / "results" / "smollm2_gsm8k.jsonl").read_text().splitlines()
+    assert len({json.loads(line)["question"] for line in texts}) == 200
+
+
 def test_the_costs_are_the_measured_ones() -> None:
     advantages, overhead = (
         json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
