@@ -166,6 +166,23 @@ def test_what_the_doctor_knows_is_what_was_recorded():
     assert "flat on 4 %, bundles of one on 20 %, bundles of two on 10 %, levels .05 and .1 on 37 %" in page
 
 
+def test_agreement_with_the_harness_is_the_recorded(monkeypatch):
+    """At least 500 texts a convention, 30 % right and 30 % wrong, every disagreement with its reason."""
+    monkeypatch.syspath_prepend(str(ROOT / "experiments" / "verifier"))
+    import harness
+    from experiments.pages import block_of
+
+    found = json.loads((ROOT / "experiments" / "results" / "verifier" / "harness.json").read_text(encoding="utf-8"))
+    assert block_of("evaluation.md", "harness") == harness.table(found)
+    assert {"gsm8k strict", "gsm8k flexible", "math500, math_verify"} <= set(found["conventions"])
+    for one in found["conventions"].values():
+        assert one["texts"] >= 500
+        assert 0.3 <= one["harness_right"] <= 0.7
+        assert one["differ"] == len(one["disagreements"]) == sum(one["reasons"].values())
+        assert "unexplained" not in one["reasons"]
+        assert not {"model", "solution"} & {text["kind"] for text in one["disagreements"]}
+
+
 def _spaced(number):
     return f"{number:,}".replace(",", " ")
 

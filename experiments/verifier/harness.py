@@ -27,6 +27,9 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+from pages import write_block
 from sets import RESULTS, load, save
 
 from riskpo.rewards.math import MathVerifier
@@ -195,6 +198,16 @@ def compared(
     }
 
 
+def table(found: dict[str, Any]) -> str:
+    """Agreement as Markdown."""
+    lines = ["| convention | texts | right by the harness | agree | differ, and why |", "|---|---|---|---|---|"]
+    for name, one in found["conventions"].items():
+        reasons = "; ".join(f"{count}: {reason}" for reason, count in one["reasons"].items())
+        agree = f"{one['agree']:,} ({one['agree'] / one['texts']:.1%})"
+        lines.append(f"| {name} | {one['texts']:,} | {one['harness_right']:.0%} | {agree} | {reasons} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", required=True, type=Path)
@@ -215,7 +228,9 @@ def main() -> int:
     for name, one in found.items():
         share = one["harness_right"]
         print(f"{name}: {one['agree']} of {one['texts']} agree, harness right {share:.0%}; {one['reasons']}")
-    save("harness", {"lm_eval": version("lm-eval"), "conventions": found}, options.seed)
+    record = {"lm_eval": version("lm-eval"), "conventions": found}
+    save("harness", record, options.seed)
+    write_block("evaluation.md", "harness", table(record))
     return int(any("unexplained" in one["reasons"] for one in found.values()))
 
 
