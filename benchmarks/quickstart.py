@@ -1,13 +1,17 @@
 """The quickstart as a newcomer meets it, from an empty cache: its final table and where the time goes.
 
-python benchmarks/quickstart.py       # writes benchmarks/results/quickstart.json, prints the README's table
+    python benchmarks/quickstart.py [--run FOLDER]    # writes benchmarks/results/quickstart.json, prints the README's table
+
+With --run the run's folder is kept; the README's picture is of it:
+
+    python benchmarks/report_page.py --screenshot FOLDER docs/report.png
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,18 +20,16 @@ from pathlib import Path
 from typing import Any
 
 RESULT = Path(__file__).parent / "results" / "quickstart.json"
-FIGURE = RESULT.with_suffix(".png")
 
 
-def measure() -> dict[str, Any]:
+def measure(kept: Path | None = None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         environment = {**os.environ, "RISKPO_CACHE": f"{scratch}/cache"}
-        folder = Path(scratch) / "run"
+        folder = kept or Path(scratch) / "run"
         command = [sys.executable, "-m", "riskpo.cli", "train", "quickstart", "--output_dir", str(folder)]
         start = time.perf_counter()
         subprocess.run(command, env=environment, check=True)
         seconds = time.perf_counter() - start
-        shutil.copy(folder / "figure.png", FIGURE)
         rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         ran = json.loads((folder / "environment.json").read_text())
         ran.pop("command")  # names the scratch folder
@@ -64,7 +66,9 @@ def markdown(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    result = measure()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--run", type=Path, help="keep the run's folder here")
+    result = measure(parser.parse_args().run)
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
     print(markdown(result))
