@@ -1,6 +1,6 @@
 """The quickstart as a newcomer meets it, from an empty cache: its final table and where the time goes.
 
-    python benchmarks/quickstart.py [--run FOLDER]    # writes benchmarks/results/quickstart.json, prints the README's table
+    python benchmarks/quickstart.py [--run FOLDER]    # writes results/quickstart.json, prints the README's table
 
 With --run the run's folder is kept; the README's picture is of it:
 
