@@ -5,11 +5,15 @@
 The paper's scores are pass@1 of one sample a question (arXiv 2510.00911, tables 1 and 2; GRPO's row beside it). A score
 p over M questions then has the standard error sqrt(p (1 - p) / M) over what the questions and the samples may be, and
 the difference of two of them, unpaired, the root of the sum of both squares; an average over K benchmarks that of the
-sum of all squares over K.
+sum of all squares over K. Both methods answered the same questions, which is not in the tables: paired, the error of a
+difference would be smaller, so what stands here is at most as large as it looks.
 
-The cost is an upper bound by arithmetic, not a measurement: every completion as long as allowed; 10 N operations per
+The cost is an estimate by arithmetic, not a measurement: every completion as long as allowed; 10 N operations per
 token and parameter (forward and backward 6, recomputed activations 2, old log-probabilities 2) at 40 %
-of an H100's 989 TFLOP/s; sampling at `SAMPLED` tokens per second and GPU.
+of an H100's 989 TFLOP/s; sampling at `SAMPLED` tokens per second and GPU. Not in it: prompts, attention, transfer of
+weights to the sampling engine, checkpoints, evaluation, the programs' time. Memory of a GPU in training: weights,
+gradients and Adam's two moments (16 bytes a parameter in float32; with ZeRO-2 and a bfloat16 model 2 and 14 / GPUs),
+the inputs of checkpointed layers in float32, and the logits of a micro-batch with their gradient in float32.
 """
 
 from __future__ import annotations
@@ -42,6 +46,13 @@ PAPER: dict[str, dict[str, tuple[int, float, float | None]]] = {
     "paper-geometry3k": {"Geometry3K": (601, 54.5, None)},
 }
 AVERAGES = {"paper-hard": (46.65, 40.41), "paper-easy": (68.25, 66.55)}
+# layers, hidden size, vocabulary, the longest sequence, whether ZeRO-2 shards the optimizer
+SHAPES = {
+    "paper-hard": (28, 1536, 151_936, 4096, False),
+    "paper-easy": (28, 1536, 151_936, 2048, False),
+    "paper-code": (28, 1536, 151_936, 12_288, False),
+    "paper-geometry3k": (36, 2048, 151_936, 4096, True),
+}
 PARAMETERS = {"paper-hard": 1.78e9, "paper-easy": 1.54e9, "paper-code": 1.78e9, "paper-geometry3k": 3.75e9}
 PEAK, SHARE, SAMPLED = 989e12, 0.4, {"paper-geometry3k": 4e3}
 DEFAULT_SAMPLED = 8e3
@@ -70,7 +81,7 @@ def average_row(rows: list[dict[str, Any]], score: float, other: float) -> dict[
 
 
 def cost_of(recipe: str) -> dict[str, Any]:
-    """Tokens, operations and hours of a recipe, at most."""
+    """Tokens, operations, hours and memory of a recipe."""
     plan = plan_new(recipe, None, [], dry=True)
     training = plan.training
     generations = training.max_steps * training.gradient_accumulation_steps // training.steps_per_generation
@@ -89,7 +100,17 @@ def cost_of(recipe: str) -> dict[str, Any]:
         "sampled_per_second_and_gpu": sampled,
         "hours": hours,
         "gpu_hours": sum(hours.values()) * plan.run.processes,
+        "gigabytes": memory_of(recipe, training.per_device_train_batch_size, training.max_completion_length),
     }
+
+
+def memory_of(recipe: str, batch: int, completion: int) -> float:
+    """Gigabytes of a GPU in training."""
+    layers, hidden, vocabulary, longest, sharded = SHAPES[recipe]
+    gpus = plan_new(recipe, None, [], dry=True).run.processes
+    state = PARAMETERS[recipe] * (2 + 14 / gpus if sharded else 16)
+    inputs, logits = 4 * layers * batch * longest * hidden, 2 * 4 * batch * completion * vocabulary
+    return round((state + inputs + logits) / 1e9, 1)
 
 
 def measure() -> dict[str, Any]:
@@ -111,15 +132,14 @@ def score_table(rows: list[dict[str, Any]]) -> str:
             return "-"
         return f"{value:{form}}" + ("" if error is None else f" ± {error:.1f}")
 
-    lines = [
-        "| benchmark | questions | paper, pass@1 % ± standard error | GRPO | difference |",
-        "|---|---|---|---|---|",
-    ]
+    both = any(row["grpo"] is not None for row in rows)
+    head = ["benchmark", "questions", "paper, pass@1 % ± standard error", *(["GRPO", "difference"] if both else [])]
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for row in rows:
         form = ".2f" if row["benchmark"] == "average" else ".1f"
         cells = [row["benchmark"], f"{row['questions']:,}", of(row["paper"], row["error"], form)]
-        cells += [of(row["grpo"], None, form)]
-        cells += [of(row.get("difference"), row.get("difference_error"), f"+{form}")]
+        if both:
+            cells += [of(row["grpo"], None, form), of(row.get("difference"), row.get("difference_error"), f"+{form}")]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -129,11 +149,11 @@ def cost_table(cost: dict[str, Any]) -> str:
     hours = cost["hours"]
     return "\n".join(
         [
-            "| GPUs | generations | tokens | sampling | training | GPU-hours |",
-            "|---|---|---|---|---|---|",
+            "| GPUs | generations | tokens | sampling | training | GPU-hours | memory in training |",
+            "|---|---|---|---|---|---|---|",
             f"| {cost['gpus']} | {cost['generations']:,} | {cost['tokens'] / 1e9:.1f} billion | "
             f"{hours['sampling']:.0f} h at {cost['sampled_per_second_and_gpu']:,.0f} tokens/s a GPU | "
-            f"{hours['training']:.0f} h | {cost['gpu_hours']:,.0f} |",
+            f"{hours['training']:.0f} h | {cost['gpu_hours']:,.0f} | {cost['gigabytes']:.0f} GB |",
         ]
     )
 

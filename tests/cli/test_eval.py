@@ -114,6 +114,9 @@ def test_own_questions(chain_model, tmp_path, capsys):
         (["--tasks", "chain", "--chat_template_kwargs", "[]"], "takes a JSON object"),
         (["--tasks", "chain", "--limit", "-5"], "--limit must be at least 0"),
         (["--tasks", "chain", "--smaples", "4"], "Did you mean '--samples'"),
+        (["--tasks", "chain", "--vllm_options", "[]"], "--vllm_options takes a JSON object"),
+        (["--tasks", "chain", "--vllm_options", '{"a": 1}'], "--vllm_options are of --backend vllm"),
+        (["--tasks", "chain", "--backend", "vllm", "--device", "cpu"], "--device is of the transformers backend"),
     ],
 )
 def test_errors_before_anything_is_loaded(flags, said, tmp_path, monkeypatch, capsys):
@@ -136,6 +139,25 @@ def test_models_that_cannot_be_asked(chain_model, flags, said, tmp_path, monkeyp
     (tmp_path / "chat.jsonl").write_text(json.dumps(row) + "\n")
     assert evaluate(chain_model, *flags, "--max_new_tokens", 4, "--device", "cpu") == 2
     assert said in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("flag", [["--samples", "9"], ["--limit", "3"], ["--template", "boxed"], ["--backend", "vllm"]])
+def test_compare_refuses_what_it_would_ignore(flag, tmp_path, capsys):
+    assert main(["eval", "--compare", str(tmp_path), str(tmp_path), *flag]) == 2
+    assert f"{flag[0]} says how a model is evaluated" in capsys.readouterr().err
+
+
+def test_what_the_machine_lacks(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert evaluate("builtin:chain-base", "--tasks", "chain", "--backend", "vllm") == 2
+    assert 'pip install "riskpo[vllm]"' in capsys.readouterr().err
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert evaluate("builtin:chain-base", "--tasks", "chain", "--device", "cuda:0") == 2
+    assert "torch sees no CUDA device here" in capsys.readouterr().err
+    assert evaluate("runs/no/model", "--tasks", "chain") == 2
+    assert "neither a folder with a config.json nor a hub id" in " ".join(capsys.readouterr().err.split())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_such_model(tmp_path, monkeypatch, capsys):

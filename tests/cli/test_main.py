@@ -96,6 +96,12 @@ def test_a_dry_run_says_where_the_model_is(rows, capsys, model, where):
     )
 
 
+def test_a_dry_run_says_what_an_update_is(capsys):
+    assert cli.main(["train", "paper-hard", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "prompts per generation: 512, 4 updates of 128; max_steps 2000 are 500 generations, on 8 processes" in said
+
+
 def test_a_dry_run_with_a_hub_data_set(rows, capsys):
     assert cli.main([*rows, "some/model", "--dataset", "some/data"]) == 0
     assert "\nChecked: options. Not checked: the hub data set, the reward on it, whether" in capsys.readouterr().out

@@ -66,6 +66,7 @@ def test_the_paper_s_recipes_have_these_sizes(recipe, processes, prompts, respon
     assert (training.learning_rate, training.beta, training.epsilon) == (1e-6, 0.0, 0.2)
     assert (training.risk_config.risk_low, training.risk_config.risk_high) == (0.2, 0.8)
     assert training.save_steps % updates == 0
+    assert training.vllm_importance_sampling_correction is False
     assert plan.notes == ("looked at without a GPU: there is none here",)
 
 
@@ -75,6 +76,8 @@ def test_sizes_that_are_meant_for_several_processes():
     assert plan.training.prompts_per_generation == 1024
     with pytest.raises(ConfigError, match=r"meant for 4 processes, and 1 is running: .*--num_processes 4"):
         check_machine(plan)
+    with pytest.raises(ConfigError, match="cannot fill a bundle of 2000"):
+        plan_new("paper-easy", None, [*flags, "--bundle_size", "2000"])
     alone = plan_new("paper-easy", None, ["--processes", "1", *flags[2:]])
     assert alone.training.prompts_per_generation == 256
     check_machine(alone)

@@ -23,6 +23,8 @@ def checked(answers, name):
 class Answers:
     """A data set whose column holds values of several types, which `datasets` would refuse."""
 
+    column_names = ("answer",)
+
     def __init__(self, train, answers):
         self.train, self.answers = train, answers
 

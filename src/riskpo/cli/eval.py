@@ -88,8 +88,16 @@ def add_parser(verbs: Any, name: str) -> None:
         default="{}",
         help="for the chat template, e.g. '{\"enable_thinking\": false}'",
     )
+    how.add_argument(
+        "--vllm_options",
+        "--vllm-options",
+        metavar="JSON",
+        default="{}",
+        help='further arguments of vllm.LLM, e.g. \'{"tensor_parallel_size": 2, "max_model_len": 8192}\'',
+    )
     how.add_argument("--verbose", action="store_true", help="show the warnings of the libraries underneath")
     how.add_argument("--output_dir", "--output-dir", metavar="DIR", type=Path, help="default: evals/MODEL-DIGEST")
+    parser.set_defaults(parser=parser)
 
 
 def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
@@ -97,13 +105,17 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
     from riskpo.errors import ConfigError, unknown_name
 
     if flags:
-        known = [f"--{name}" for name in vars(options) if name not in ("model", "verb")]
+        known = [f"--{name}" for name in vars(options) if name not in ("model", "verb", "parser")]
         raise ConfigError(unknown_name("option", flags[0].split("=")[0], known))
     if options.json is not None and (not options.compare or not options.json.parent.is_dir()):
         raise ConfigError(f"--json {options.json} is for --compare, and its folder must exist.")
     if options.compare and (options.model or options.tasks or options.dataset):
         raise ConfigError("--compare takes the folders of two evaluations, and no model, tasks or data set.")
     if options.compare:
+        taken = ("compare", "json", "ks", "verbose", "model", "verb", "parser")
+        ignored = [n for n, v in vars(options).items() if n not in taken and v != options.parser.get_default(n)]
+        if ignored:
+            raise ConfigError(f"--{ignored[0]} says how a model is evaluated: --compare reads what was evaluated.")
         return _compare(options)
     if options.model is None:
         raise ConfigError("give a model, or two evaluations with --compare: see riskpo eval --help.")
@@ -151,17 +163,24 @@ def _compare(options: argparse.Namespace) -> int:
     return 0
 
 
-def _plan(options: argparse.Namespace) -> Any:
+def _mapping(options: argparse.Namespace, name: str) -> dict[str, Any]:
+    """The value of an option that is a JSON object."""
     from riskpo.errors import ConfigError
+
+    text = getattr(options, name)
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"--{name} is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"--{name} takes a JSON object, got {text}.")
+    return found
+
+
+def _plan(options: argparse.Namespace) -> Any:
     from riskpo.evaluation.backends import Sampling
     from riskpo.evaluation.session import EvalPlan
 
-    try:
-        template = json.loads(options.chat_template_kwargs)
-    except ValueError as error:
-        raise ConfigError(f"--chat_template_kwargs is not JSON: {error}") from error
-    if not isinstance(template, dict):
-        raise ConfigError(f"--chat_template_kwargs takes a JSON object, got {options.chat_template_kwargs}.")
     return EvalPlan(
         model=options.model,
         sets=tuple(_sets(options)),
@@ -174,7 +193,8 @@ def _plan(options: argparse.Namespace) -> Any:
         dtype=options.dtype,
         device=options.device,
         revision=options.revision,
-        chat_template_kwargs=template,
+        chat_template_kwargs=_mapping(options, "chat_template_kwargs"),
+        vllm_options=_mapping(options, "vllm_options"),
         folder=options.output_dir,
     )
 
@@ -189,7 +209,9 @@ def _sets(options: argparse.Namespace) -> list[Any]:
     asking = Asking(
         options.data_file, options.data_dir, options.dataset_revision, options.template, options.system_prompt
     )
-    return task_sets([name.strip() for name in options.tasks.split(",")], options.split, asking, **limits)
+    return task_sets(
+        [name.strip() for name in options.tasks.split(",") if name.strip()], options.split, asking, **limits
+    )
 
 
 class _Live:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -99,14 +100,28 @@ def _print_plan(plan: Any, inputs: Any, console: Any) -> None:
     lines = [
         f"model: {describe_model(plan.model.model_name_or_path)}",
         f"training set: {rows}; held out: {len(inputs.held_out)} prompts",
-        f"prompts per step: {plan.training.prompts_per_generation}"
-        + (f", on {plan.run.processes} processes" if plan.run.processes else ""),
+        _sizes(plan),
         f"estimator: {describe_estimator(plan.training.risk_config)}",
         *(f"note: {note}" for note in (*plan.notes, *inputs.notes)),
         f"Checked: {', '.join(['options', *inputs.checked])}. Not checked: {', '.join(inputs.unchecked)}. Nothing was "
         "written.",
     ]
     console.print("\n" + "\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+
+
+def _sizes(plan: Any) -> str:
+    """What a generation and an update hold; `max_steps` counts updates."""
+    training = plan.training
+    updates = training.steps_per_generation * training.num_iterations / training.gradient_accumulation_steps
+    said = f"prompts per step: {training.prompts_per_generation}"
+    if updates != 1:
+        each = training.prompts_per_generation * training.num_iterations / updates
+        said = f"prompts per generation: {training.prompts_per_generation}, {updates:g} updates of {each:g}"
+        if training.max_steps > 0:
+            said += f"; max_steps {training.max_steps} are {training.max_steps / updates:g} generations"
+    said += f", on {plan.run.processes} processes" if plan.run.processes else ""
+    missing = training.use_vllm and importlib.util.find_spec("vllm") is None
+    return said + ('\nvLLM is not installed here: pip install "riskpo[vllm]"' if missing else "")
 
 
 def _list_options() -> int:

@@ -389,7 +389,8 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
     def _has_old_logps(self) -> bool:
         """TRL's own rule for when the policy that sampled is not the one that is updated first."""
         every = self.args.steps_per_generation * self.num_iterations
-        return bool(self.args.gradient_accumulation_steps % every != 0 or self.use_vllm)
+        corrected = self.use_vllm and self.args.vllm_importance_sampling_correction
+        return bool(self.args.gradient_accumulation_steps % every != 0 or corrected)
 
     def _sequence_logps(self, output: dict[str, Any]) -> Tensor | None:
         """log pi(y|x) of all ranks' responses, summed over tokens; None where it is not to be had for free."""

@@ -228,6 +228,12 @@ class RiskPOConfig(GRPOConfig):  # type: ignore[misc]
                 raise ConfigError(
                     f'`schedule` is not JSON ({error}): write it like {{"tail_weight": {{"0": 0.0, "1": 0.5}}}}.'
                 ) from error
+        self.check_generation()
+        if self.dynamic_sampling:
+            self._check_dynamic_sampling()
+
+    def check_generation(self) -> None:
+        """Raises ConfigError where the prompts of a generation cannot be scored together."""
         risk = self.risk_config
         if self.prompts_per_generation < risk.prompts_needed:
             raise ConfigError(
@@ -236,8 +242,6 @@ class RiskPOConfig(GRPOConfig):  # type: ignore[misc]
                 "`generation_batch_size`, or lower `bundle_size`."
             )
         risk.check_step(self.prompts_per_generation, self.num_generations)
-        if self.dynamic_sampling:
-            self._check_dynamic_sampling()
 
     def _check_dynamic_sampling(self) -> None:
         if self.dynamic_sampling_max_rounds < 1:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from riskpo.atomic import read_json, write_json
-from riskpo.errors import ConfigError
+from riskpo.errors import ConfigError, MissingExtraError
 from riskpo.evaluation.backends import Backend, Sampling
 from riskpo.evaluation.folder import check_folder, default_folder, fingerprint, locked, take_folder
 from riskpo.evaluation.questions import QuestionSet
@@ -36,6 +37,7 @@ class EvalPlan:
         backend: `transformers` or `vllm`.
         dtype, device, revision: for loading the model.
         chat_template_kwargs: for the chat template.
+        vllm_options: further arguments of `vllm.LLM`.
         folder: where the files go; None = under `root`, by what is asked.
         root: of such folders.
 
@@ -55,6 +57,7 @@ class EvalPlan:
     device: str = "auto"
     revision: str | None = None
     chat_template_kwargs: dict[str, Any] = field(default_factory=dict)
+    vllm_options: dict[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     root: Path = Path("evals")
 
@@ -64,6 +67,7 @@ class EvalPlan:
         for name, least in (("samples", 1), ("seed", 0), ("batch_size", 0)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+        self._check_backend()
         if self.sampling.temperature == 0.0 and self.samples > 1:
             raise ConfigError(
                 f"at temperature 0 all {self.samples} samples of a question are the same: ask for one, or sample."
@@ -72,6 +76,21 @@ class EvalPlan:
         names = [questions.name for questions in self.sets]
         if not names or len(set(names)) != len(names):
             raise ConfigError(f"give one or more different tasks, got {names}.")
+
+    def _check_backend(self) -> None:
+        """What can be known of the machine before a model is looked for."""
+        if self.backend == "vllm":
+            if self.device != "auto":
+                raise ConfigError("--device is of the transformers backend: vLLM takes the GPUs that it sees.")
+            if importlib.util.find_spec("vllm") is None:
+                raise MissingExtraError("vllm", "vllm")
+        elif self.vllm_options:
+            raise ConfigError("--vllm_options are of --backend vllm.")
+        if self.device.startswith("cuda"):
+            import torch
+
+            if not torch.cuda.is_available():
+                raise ConfigError(f"--device {self.device}: torch sees no CUDA device here.")
 
     @property
     def wanted_ks(self) -> list[int]:
@@ -98,6 +117,7 @@ class EvalPlan:
             "backend": self.backend,
             "dtype": self.dtype,
             "chat_template_kwargs": self.chat_template_kwargs,
+            **({"vllm_options": self.vllm_options} if self.vllm_options else {}),
         }
 
 
@@ -177,7 +197,11 @@ def load_backend(plan: EvalPlan, model: str) -> Backend:
         from riskpo.evaluation.vllm_backend import VLLMBackend
 
         return VLLMBackend(
-            model, revision=plan.revision, dtype=plan.dtype, chat_template_kwargs=plan.chat_template_kwargs
+            model,
+            revision=plan.revision,
+            dtype=plan.dtype,
+            chat_template_kwargs=plan.chat_template_kwargs,
+            **plan.vllm_options,
         )
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
@@ -190,7 +214,7 @@ def load_backend(plan: EvalPlan, model: str) -> Backend:
     try:
         processor = processing.from_pretrained(model, revision=plan.revision)
         loaded = kind.from_pretrained(model, revision=plan.revision, dtype=plan.dtype).to(device)
-    except (OSError, ValueError, AttributeError, RuntimeError) as error:
+    except (OSError, ValueError, AttributeError, AssertionError, RuntimeError) as error:
         raise ConfigError(
             f"the model {plan.model} cannot be loaded (dtype {plan.dtype}, device {device}): "
             f"{(str(error).splitlines() or [''])[0]}"

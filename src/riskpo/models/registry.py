@@ -57,9 +57,14 @@ def hub_commit(name: str, revision: str | None = None) -> str | None:
     if Path(name).expanduser().is_dir() or name.startswith(PREFIX):
         return None
     from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
     try:
         return str(HfApi().model_info(name, revision=revision).sha)
+    except HFValidationError as error:
+        raise ConfigError(
+            f"the model {name} is neither a folder with a config.json nor a hub id (OWNER/NAME)."
+        ) from error
     except Exception as error:  # whatever the network and the client raise
         cached = try_to_load_from_cache(name, "config.json", revision=revision)
         if isinstance(cached, str):

@@ -239,6 +239,7 @@ def _plan(name: str, settings: dict[str, Any], flags: Sequence[str]) -> Plan:
     if run.processes:  # the sizes of a step are those on so many processes, wherever they are looked at
         each = training.per_device_train_batch_size * training.steps_per_generation
         training.generation_batch_size = each * run.processes
+        training.check_generation()
     directory = settings.pop("output_dir", None)
     return Plan(name, settings, run, training, model, None if directory is None else Path(directory))
 

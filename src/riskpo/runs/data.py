@@ -46,7 +46,8 @@ def check_gold(train: Any, name: str | None, judge: Callable[..., Any]) -> str |
     bad = [row for row, problem in enumerate(problems, 1) if problem is not None]
     if not bad:
         return None
-    said = name or getattr(judge, "__name__", "of the task")
+    said = name or _scorer(judge)
+    first = f"row {bad[0]}" if "prompt_id" not in train.column_names else str(train[bad[0] - 1]["prompt_id"])
     reason = str(problems[bad[0] - 1]).rstrip(".")
     if len(bad) == len(golds):
         raise DataError(
@@ -54,9 +55,17 @@ def check_gold(train: Any, name: str | None, judge: Callable[..., Any]) -> str |
             f"{_end_of(golds[0])}; {reason}."
         )
     return (
-        f"{len(bad)} of {len(golds)} gold answers cannot be used by reward {said} (the first: row {bad[0]}, "
+        f"{len(bad)} of {len(golds)} gold answers cannot be used by reward {said} (the first: {first}, "
         f"{_end_of(golds[bad[0] - 1])}): their responses count for nothing."
     )
+
+
+def _scorer(judge: Callable[..., Any]) -> str:
+    """The name by which a verifier is asked for, e.g. math:boxed."""
+    verifier = getattr(judge, "verifier", None)
+    convention = getattr(verifier, "convention", "auto")
+    name = getattr(judge, "__name__", "of the task")
+    return name if convention == "auto" else f"{name}:{convention}"
 
 
 def describe_data(train: Any) -> dict[str, Any]:

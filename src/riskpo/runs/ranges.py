@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -67,7 +68,8 @@ def check_machine(plan: Plan) -> None:
         f"the batch sizes of {plan.name} are meant for {wanted} processes, and {running} "
         f"{'is' if running == 1 else 'are'} running: start it with accelerate launch --multi_gpu "
         f"--num_processes {wanted} -m riskpo.cli train ..., or set --processes {running} and sizes of your own "
-        "(per_device_train_batch_size * steps_per_generation responses a process and generation)."
+        "(per_device_train_batch_size * steps_per_generation responses a process and generation). docs/recipes has the "
+        "launcher's flags for each of the paper's."
     )
 
 
@@ -85,7 +87,8 @@ def check_evaluation(plan: Plan) -> None:
     run = plan.run
     if run.eval_prompts < 0 or run.eval_samples < 1 or run.eval_batch_size < 1:
         raise ConfigError("--eval_prompts must be >= 0, --eval_samples and --eval_batch_size >= 1.")
-    if run.eval_prompts and (plan.training.fsdp or plan.training.deepspeed):
+    launched = any(os.environ.get(f"ACCELERATE_USE_{name}") == "true" for name in ("FSDP", "DEEPSPEED"))
+    if run.eval_prompts and (plan.training.fsdp or plan.training.deepspeed or launched):
         raise ConfigError("--eval_prompts samples on one process, which a sharded model does not allow: set it to 0.")
     if run.eval_split == "train":
         raise ConfigError("--eval_split train would evaluate on what is trained on: choose another split of the task.")
