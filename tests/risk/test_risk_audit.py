@@ -298,7 +298,8 @@ def test_no_steps():
 
 
 def test_names():
-    assert set(default_names()) == {*PRESETS, *PEERS}
+    assert set(default_names()) == {*PRESETS, *PEERS} - {"recommended"}
+    assert PRESETS["recommended"] == PRESETS["two-level"]  # shown once, under the name that says what it is
     configs = resolve(["sorted", "two_level", "dr_grpo"], {"reward_range": (-1.0, 1.0), "reward_step": 1.0})
     assert configs["sorted"] == RiskConfig.from_preset("sorted", {"reward_range": (-1.0, 1.0), "reward_step": 1.0})
     assert (configs["two_level"].bundle_size, configs["two_level"].baseline) == (1, "loo")

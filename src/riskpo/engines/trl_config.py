@@ -126,7 +126,7 @@ class RiskPOConfig(GRPOConfig):  # type: ignore[misc]
     )
     preset: str = field(
         default="paper",
-        metadata={"help": "Named set of options: paper, exact, sorted, prompt-mvar, two-level, ..."},
+        metadata={"help": "Named set of options: paper, exact, sorted, prompt-mvar, two-level, recommended, ..."},
     )
     estimator: str | None = field(
         default=None, metadata={"help": "riskpo, two_level, or a peer: grpo, dr_grpo, rloo, rs_grpo, maxrl, ..."}

@@ -35,5 +35,6 @@ def resolve(names: Sequence[str], options: Mapping[str, object] | None = None) -
 
 
 def default_names() -> list[str]:
-    """All presets, and all peers."""
-    return list(dict.fromkeys([*PRESETS, *PEERS]))
+    """All presets, each set of options under its first name, and all peers."""
+    first = {id(options): name for name, options in reversed(PRESETS.items())}
+    return list(dict.fromkeys([*(name for name in PRESETS if name in first.values()), *PEERS]))
