@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from riskpo.reports.figures import _smooth, read_metrics, run_figure
+from riskpo.reports.figures import read_metrics, run_figure, smooth
 
 METRICS = [
     {"step": 1, "reward": 0.1, "entropy": 2.0, "risk/score_mean": 0.5, "risk/q_low": 0.2, "risk/q_high": 1.0},
@@ -70,6 +70,6 @@ def test_missing_metrics(tmp_path, metrics):
 def test_smooth_by_hand():
     """Forty points: a window of two, which at the start holds one; short runs stay as they are."""
     values = np.arange(40.0)
-    assert _smooth(values)[:3].tolist() == [0.0, 0.5, 1.5]
-    assert _smooth(values)[-1] == 38.5
-    assert _smooth(np.array([3.0, 1.0])).tolist() == [3.0, 1.0]
+    assert smooth(values)[:3].tolist() == [0.0, 0.5, 1.5]
+    assert smooth(values)[-1] == 38.5
+    assert smooth(np.array([3.0, 1.0])).tolist() == [3.0, 1.0]

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from riskpo import __version__
-from riskpo.cli import audit, doctor, eval, tasks, train
+from riskpo.cli import audit, compare, doctor, eval, tasks, train
 from riskpo.errors import RiskPOError
 
-VERBS = {"train": train, "audit": audit, "eval": eval, "doctor": doctor, "tasks": tasks}
+VERBS = {"train": train, "compare": compare, "audit": audit, "eval": eval, "doctor": doctor, "tasks": tasks}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

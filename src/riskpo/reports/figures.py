@@ -60,7 +60,7 @@ def _line(axis: Axes, metrics: list[dict[str, Any]], key: str, label: str, color
     if points:
         steps, values = np.array(points, dtype=float).T
         axis.plot(steps, values, color=color, alpha=0.3, linewidth=1)
-        axis.plot(steps, _smooth(values), color=color, linewidth=2)
+        axis.plot(steps, smooth(values), color=color, linewidth=2)
     axis.set(xlabel="step", ylabel=label, ylim=(0.0, None))
 
 
@@ -89,11 +89,11 @@ def _pass_curve(axis: Axes, evaluation: dict[str, Any], label: str, color: str) 
         axis.fill_between(ks, low, high, color=color, alpha=0.15)
 
 
-def _smooth(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def smooth(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Running mean over the last twentieth of the run, so that steps near the end are not smeared forwards."""
     window = max(len(values) // 20, 1)
     sums = np.cumsum(np.insert(values, 0, 0.0))
     ends = np.arange(1, len(values) + 1)
     starts = np.maximum(ends - window, 0)
-    smooth: np.ndarray[Any, np.dtype[np.float64]] = (sums[ends] - sums[starts]) / (ends - starts)
-    return smooth
+    running: np.ndarray[Any, np.dtype[np.float64]] = (sums[ends] - sums[starts]) / (ends - starts)
+    return running

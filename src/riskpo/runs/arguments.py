@@ -75,6 +75,9 @@ class RunArguments:
     eval_split: str = field(
         default="test", metadata={"help": "Split of the task that is evaluated, or another task's name (aime24)."}
     )
+    eval_offset: int = field(
+        default=0, metadata={"help": "Held-out prompts passed over before those that are evaluated: for other ones."}
+    )
     eval_samples: int = field(default=64, metadata={"help": "Samples per held-out prompt."})
     eval_batch_size: int = field(default=64, metadata={"help": "Sequences per batch of the evaluation."})
     eval_at: list[int] = field(
