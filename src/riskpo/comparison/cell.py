@@ -14,8 +14,11 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
+from riskpo.atomic import read_json
 from riskpo.comparison.grid import clear, state_of
+from riskpo.engines.generations import resumable_steps
 from riskpo.errors import ResumeError, RiskPOError
 from riskpo.runs.folder import last_checkpoint
 
@@ -53,15 +56,11 @@ def next_step(folder: Path, resumable: Callable[[Path], bool]) -> str:
 
 
 def can_resume(folder: Path) -> bool:
-    """Whether a run has a checkpoint that it can go on from exactly."""
+    """Whether a run has a complete checkpoint between two generations, as far as its arguments can tell."""
+    kept = folder / "arguments.json"
+    resumable = resumable_steps(SimpleNamespace(**read_json(kept))) if kept.is_file() else lambda step: True
     try:
-        last_checkpoint(folder)
-    except ResumeError:
-        return False
-    from riskpo.runs.arguments import plan_resumed  # imports torch and the engine: only where there is a checkpoint
-
-    try:
-        plan_resumed(folder, [])
+        last_checkpoint(folder, resumable)
     except ResumeError:
         return False
     return True

@@ -34,7 +34,7 @@ def print_comparison_of_estimators(summary: dict[str, Any], console: Console) ->
         for number, name in enumerate(header):
             table.add_column(name, no_wrap=number > 0)
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*(cell.replace(" [", "\n[") if "pass@" in "".join(header) else cell for cell in row))
         console.print(table, markup=False)
     for line in [*summary["sentences"], *(f"note: {note}" for note in summary["notes"])]:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -69,11 +69,11 @@ def _scores(summary: dict[str, Any]) -> tuple[str, list[str], Rows]:
     names = summary["scores"]
     over = {score["source"] for entry in summary["entries"].values() for score in entry["scores"].values()}
     what = {"runs": "seeds", "questions": "questions"}
-    title = f"{summary['prompts']} held-out prompts x {summary['samples']} samples"
+    title = f"pass@k after training on {summary['prompts']} held-out prompts x {summary['samples']} samples"
     title += f"; 95 % intervals over {' or '.join(sorted(what[one] for one in over))}" if over else ""
     rows = []
     if summary["before"]:
-        rows.append(["before training", "", "", *(f"{summary['before'][name]:.3f}" for name in names), ""])
+        rows.append(["before", "", "", *(f"{summary['before'][name]:.3f}" for name in names), ""])
     for label, entry in summary["entries"].items():
         cells = [_score(entry["scores"].get(name)) for name in names]
         entropy = "-" if entry["entropy"] is None else f"{entry['entropy']:.3f}"
