@@ -19,7 +19,7 @@ def design(folder, estimators="exact,grpo", seeds=2, flags=(), model="no/model",
     return make_design(Asked("quickstart", None, flags, tuple(entries), seeds, folder=Path(folder), **asked), dry=False)
 
 
-def compare_into(folder, log):
+def compare_into(wanted, log):
     """A whole comparison with what it says in a file, as a process of its own has it."""
     with log.open("w") as file:
 
@@ -28,11 +28,11 @@ def compare_into(folder, log):
             file.flush()
 
         try:
-            done = run_comparison(design(folder), 2, say, FAKE)
+            done = run_comparison(wanted, 2, say, FAKE)
         except KeyboardInterrupt:  # between two cells
             sys.exit(130)
         if done.stopped:
             sys.exit(130)
         say(f"failed: {done.failed}")
-        write_comparison(done.summary, folder)
+        write_comparison(done.summary, wanted.folder)
         sys.exit(len(done.failed))

@@ -27,7 +27,7 @@ def start(folder, log, seconds="0"):
     """A comparison in a process of its own, whose first run has started; forked, as importing the engine takes long."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FAKE_SECONDS", seconds)
-        process = multiprocessing.get_context("fork").Process(target=compare_into, args=(folder, log))
+        process = multiprocessing.get_context("fork").Process(target=compare_into, args=(design(folder), log))
         process.start()
     while process.is_alive() and not (log.is_file() and "1/" in log.read_text()):
         time.sleep(0.05)

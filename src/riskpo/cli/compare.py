@@ -40,7 +40,6 @@ def add_parser(verbs: Any, name: str) -> None:
     add(
         "--estimators",
         metavar="A,B,...",
-        required=True,
         help="presets, estimators, or label:option=value;option=value",
     )
     add("--baseline", metavar="LABEL", help="what the others are compared with (default: the first one)")
@@ -76,6 +75,8 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
     from riskpo.errors import ConfigError
 
     recipe, flags = recipe_and_flags(flags)
+    if not options.estimators:
+        raise ConfigError("name what is compared: --estimators exact,grpo")
     if options.jobs is not None and options.jobs < 1:
         raise ConfigError(f"--jobs must be at least 1, got {options.jobs}.")
     if options.job_list is not None and (options.jobs is not None or options.dry_run):

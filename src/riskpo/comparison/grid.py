@@ -141,7 +141,7 @@ def joined(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
     kept = read_plan(folder)
     if kept is None:
         return dict(now)
-    for label in kept["entries"].keys() & now["entries"].keys():
+    for label in (label for label in now["entries"] if label in kept["entries"]):
         before, after = kept["entries"][label], now["entries"][label]
         if _begun(folder, [label], (SEED, RATE)):
             _same(folder, f"{label}: ", before["options"], after["options"])
