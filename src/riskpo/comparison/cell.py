@@ -2,14 +2,19 @@
 
     python -m riskpo.comparison.cell [--parent PID] FOLDER -- COMMAND ... -- FLAG ...
 
-becomes `COMMAND --resume FOLDER` or `COMMAND FLAG ... --output_dir FOLDER`. Whether it is the one or the other is seen
+runs `COMMAND --resume FOLDER` or `COMMAND FLAG ... --output_dir FOLDER`. Whether it is the one or the other is seen
 when it starts, so that the same line can be given to a cluster again and again. A lock beside the folder keeps a
-second process out for as long as this one, which becomes the run, or anything it has started lives.
+second process out for as long as the run lives, whatever became of this process.
+
+With a parent it watches over the run: when the parent is gone, the run is asked to save and stop. (Linux could do so
+by itself, but signals once for every thread of the parent, and a run takes the second for an order to stop at once.)
 """
 
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +29,7 @@ from riskpo.runs.folder import last_checkpoint
 
 BUSY = 75  # exit status: another process has the cell
 WAIT_SECONDS = 120  # for one that is just saving what it has
+_POLL_SECONDS = 0.1
 
 
 def cell_command(folder: Path, train: Sequence[str], flags: Sequence[str], parent: int | None = None) -> list[str]:
@@ -33,7 +39,7 @@ def cell_command(folder: Path, train: Sequence[str], flags: Sequence[str], paren
         folder: of the run.
         train: the command that trains, to which flags are added.
         flags: of a new run; a resumed one knows its own.
-        parent: a process without which the cell shall stop, saving what it has.
+        parent: the process that starts it, and without which the run shall save what it has and stop.
     """
     tied = [] if parent is None else ["--parent", str(parent)]
     return [sys.executable, "-m", "riskpo.comparison.cell", *tied, str(folder), "--", *train, "--", *flags]
@@ -67,14 +73,13 @@ def can_resume(folder: Path) -> bool:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs the cell. Returns only where there is nothing to run."""
+    """Runs the cell. Returns the exit status; without a parent, this process becomes the run."""
     parent, argv = (int(argv[1]), argv[2:]) if argv[0] == "--parent" else (None, argv)
-    if parent is not None:
-        _end_with(parent)
     first = argv.index("--")
     second = argv.index("--", first + 1)
     folder, train, flags = Path(argv[0]), list(argv[first + 1 : second]), list(argv[second + 1 :])
-    if not _take(folder):
+    lock = _take(folder)
+    if lock is None:
         print(f"another process is running {folder}.", flush=True)
         return BUSY
     step = next_step(folder, can_resume)
@@ -82,11 +87,13 @@ def main(argv: Sequence[str]) -> int:
         print(f"{folder} is done.", flush=True)
         return 0
     command = [*train, "--resume", str(folder)] if step == "resume" else [*train, *flags, "--output_dir", str(folder)]
+    if parent is not None:
+        return _watched(command, parent, lock)
     os.execvp(command[0], command)
 
 
-def _take(folder: Path) -> bool:
-    """Locks the cell for this process and what it becomes; False where another process keeps it too long."""
+def _take(folder: Path) -> int | None:
+    """Locks the cell for this process and the run; None where another process keeps it too long."""
     import fcntl
 
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -98,24 +105,25 @@ def _take(folder: Path) -> bool:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             if time.monotonic() > end:
-                return False
-            time.sleep(0.2)
+                return None
+            time.sleep(_POLL_SECONDS)
         else:
-            return True
+            return lock
 
 
-def _end_with(parent: int) -> None:
-    """Asks Linux for SIGTERM when the parent is killed, upon which a run saves and stops. Elsewhere it runs to its end,
-    and its lock keeps others away from it."""
-    import signal
-
-    if sys.platform == "linux":
-        import ctypes
-
-        set_parent_death_signal = 1  # PR_SET_PDEATHSIG, see prctl(2); it outlives exec
-        ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, int(signal.SIGTERM), 0, 0, 0)
-    if os.getppid() != parent:  # it is gone already
-        sys.exit(BUSY)
+def _watched(command: Sequence[str], parent: int, lock: int) -> int:
+    """Runs the command; on SIGTERM, or when the parent is gone, asks it once to stop. Returns its exit status."""
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    if os.getppid() != parent:
+        return BUSY
+    process, told = subprocess.Popen(command, pass_fds=(lock,)), False
+    while (status := process.poll()) is None:
+        if not told and (asked or os.getppid() != parent):
+            process.terminate()
+            told = True
+        time.sleep(_POLL_SECONDS)
+    return status if status >= 0 else 128 - status
 
 
 if __name__ == "__main__":
