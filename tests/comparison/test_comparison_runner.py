@@ -1,5 +1,6 @@
 """The grid against a fake `riskpo train`: killed, stopped, failing, in any order, and always the same table."""
 
+import io
 import json
 import multiprocessing
 import os
@@ -9,13 +10,14 @@ import subprocess
 import time
 
 import pytest
+from rich.console import Console
 
 from riskpo.comparison.cell import BUSY, can_resume, cell_command, next_step
 from riskpo.comparison.grid import joined, keep_plan
 from riskpo.comparison.runner import Runner
 from riskpo.comparison.session import choices_of, describe, run_comparison, write_job_list
 from riskpo.errors import ResumeError, RunExistsError
-from riskpo.reports.comparison import write_comparison
+from riskpo.reports.comparison import print_comparison_of_estimators, write_comparison
 from tests.comparison.driver import FAKE, compare_into, design
 
 
@@ -73,6 +75,24 @@ def test_the_final_cells_run_at_the_chosen_rates(whole):
         assert "eval_split" not in options
         trial = json.loads((folder / label / "rate-0.0002" / "config.yaml").read_text())
         assert (trial["learning_rate"], trial["seed"], trial["eval_split"]) == ("0.0002", "1000", "tune")
+
+
+def test_the_report_says_what_the_numbers_say(whole):
+    folder, summary, _ = whole
+    assert json.loads((folder / "comparison.json").read_text()) == summary
+    said = (folder / "comparison.md").read_text()
+    (contrast,) = summary["contrasts"]["pass@4"]
+    assert f"| grpo | pass@4 | 2 seeds | {contrast['difference']:+.3f} | [{contrast['low']:+.3f}, " in said
+    score = summary["entries"]["exact"]["scores"]["pass@1"]
+    assert score["mean"] == pytest.approx(sum(score["by_seed"].values()) / 2)
+    assert f"| 2 | {score['mean']:.3f} [{score['low']:.3f}, {score['high']:.3f}] |" in said
+    assert f"- {summary['sentences'][0]}\n" in said
+    console = Console(file=io.StringIO(), width=80)
+    print_comparison_of_estimators(summary, console)
+    printed = console.file.getvalue()
+    assert f"[{score['low']:.3f}, {score['high']:.3f}]" in printed
+    assert summary["sentences"][0] in printed
+    assert "…" not in printed
 
 
 def test_nothing_is_run_twice(whole):
@@ -135,6 +155,11 @@ def test_a_failed_trial_keeps_its_entry_from_being_run(tmp_path, monkeypatch):
     assert done.summary["entries"]["exact"]["done"] == [0, 1]
     assert "grpo and exact cannot be compared yet: no seed is finished for both." in done.summary["sentences"]
     assert "grpo: no learning rate is chosen yet, trials missing: 0.0018." in done.summary["notes"]
+    write_comparison(done.summary, tmp_path)
+    said = (tmp_path / "comparison.md").read_text()
+    assert "| grpo | - | 0 | - | - | - |" in said
+    assert "| grpo | pass@1 | - | - | - | - | not compared |" in said
+    assert "| grpo | 0.0018 | - |  |" in said
 
 
 def test_entries_and_seeds_may_be_added_and_options_may_not_change(whole, tmp_path):
@@ -187,8 +212,10 @@ def test_one_process_a_cell(tmp_path, monkeypatch):
     said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     assert said == f"{folder} is done.\n"
     assert first.wait() == 0
-    tied = cell_command(folder, FAKE, [], parent=1)  # not its parent: that one is gone
+    other = folder.with_name("seed-1")
+    tied = cell_command(other, FAKE, ["quickstart"], parent=1)  # not its parent: that one is gone
     assert subprocess.run(tied, check=False).returncode == BUSY
+    assert not other.exists()
 
 
 def test_can_resume(tmp_path):
