@@ -97,9 +97,10 @@ def _differences(summary: dict[str, Any]) -> tuple[str, list[str], Rows]:
                 continue
             bounds = "-" if one["low"] is None else f"[{one['low']:+.3f}, {one['high']:+.3f}]"
             units = f"{one['units']} {one['over']}"
-            difference = f"{one['difference']:+.3f}"
-            rows.append([one["entry"], metric, units, difference, bounds, _p(one["p_holm"]), one["outcome"]])
+            difference, said = f"{one['difference']:+.3f}", one["outcome"].replace("not distinguishable", "-")
+            rows.append([one["entry"], metric, units, difference, bounds, _p(one["p_holm"]), said])
     title = f"paired differences to {summary['baseline']}; p corrected for the number of entries (Holm)"
+    title += "; -: not distinguishable"
     return title, ["", "score", "over", "difference", "95 %", "p", ""], rows
 
 
