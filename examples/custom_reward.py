@@ -14,8 +14,6 @@ from riskpo import RiskPOConfig, RiskPOTrainer
 from riskpo.models.registry import resolve_model
 from riskpo.tasks import chain
 
-STEPS = int(sys.argv[1]) if len(sys.argv) > 1 else 10
-
 
 def partial_credit(completions, answer, **_):
     """TRL's signature: the completions, and every column of the data set by its name; one number a completion.
@@ -35,7 +33,8 @@ def partial_credit(completions, answer, **_):
 
 
 if __name__ == "__main__":
-    data = Dataset.from_list(chain.rows("train", 20 * STEPS, seed=1))
+    steps = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    data = Dataset.from_list(chain.rows("train", 20 * steps, seed=1))
     with tempfile.TemporaryDirectory() as folder:
         args = RiskPOConfig(
             folder,
@@ -45,7 +44,7 @@ if __name__ == "__main__":
             num_generations=8,
             per_device_train_batch_size=160,
             max_completion_length=9,
-            max_steps=STEPS,
+            max_steps=steps,
             learning_rate=6e-4,
             lr_scheduler_type="constant",
             logging_steps=1,
@@ -60,4 +59,4 @@ if __name__ == "__main__":
         trainer = RiskPOTrainer(model, partial_credit, args, data)
         trainer.train()
         rewards = [row["reward"] for row in trainer.state.log_history if "reward" in row]
-        print(f"mean reward {rewards[0]:.3f} -> {rewards[-1]:.3f} after {STEPS} steps")
+        print(f"mean reward {rewards[0]:.3f} -> {rewards[-1]:.3f} after {steps} steps")

@@ -16,7 +16,6 @@ from riskpo import RiskPOConfig, RiskPOTrainer, Spectrum
 from riskpo.models.registry import resolve_model
 from riskpo.tasks import chain
 
-STEPS = int(sys.argv[1]) if len(sys.argv) > 1 else 10
 LEVELS, WEIGHTS = [0.1, 0.5], [3.0, 1.0, 0.5]
 
 
@@ -25,6 +24,7 @@ def correct(completions, answer, **_):
 
 
 if __name__ == "__main__":
+    steps = int(sys.argv[1]) if len(sys.argv) > 1 else 10
     spectrum = Spectrum(levels=tuple(LEVELS), weights=tuple(WEIGHTS))
     # The signal of a score: how much better it is, counted in the weights of the quantiles it passes.
     scores = torch.arange(0.0, 6.0)
@@ -43,7 +43,7 @@ if __name__ == "__main__":
             num_generations=8,
             per_device_train_batch_size=160,
             max_completion_length=9,
-            max_steps=STEPS,
+            max_steps=steps,
             learning_rate=6e-4,
             logging_steps=1,
             save_strategy="no",

@@ -9,9 +9,9 @@
     -trainer = GRPOTrainer(model, correct, args, data)
     +trainer = RiskPOTrainer(model, correct, args, data)
 
-Everything else stays: model, reward functions, data set, and every option of GRPOConfig. What is new are options with
-values of their own: `preset`, `estimator`, `measure`, ... (docs/method.md). One default differs on purpose: the
-sequence-level ratio of the paper (`importance_sampling_level="token"` gives TRL's own back).
+Everything else stays: model, reward functions, data set, and the options of GRPOConfig. New are options of the estimator:
+`preset`, `estimator`, `measure`, ... (docs/method.md). The defaults of `loss_type`, `importance_sampling_level` and
+`scale_rewards` are the paper's; name them to keep TRL's own.
 """
 
 import sys
@@ -23,15 +23,14 @@ from riskpo import RiskPOConfig, RiskPOTrainer
 from riskpo.models.registry import resolve_model
 from riskpo.tasks import chain
 
-STEPS = int(sys.argv[1]) if len(sys.argv) > 1 else 10
-
 
 def correct(completions, answer, **_):
     return [float(completion == right) for completion, right in zip(completions, answer, strict=True)]
 
 
 if __name__ == "__main__":
-    data = Dataset.from_list(chain.rows("train", 20 * STEPS, seed=1))
+    steps = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    data = Dataset.from_list(chain.rows("train", 20 * steps, seed=1))
     model = str(resolve_model("builtin:chain-base", build=True))
     with tempfile.TemporaryDirectory() as folder:
         args = RiskPOConfig(
@@ -40,7 +39,7 @@ if __name__ == "__main__":
             num_generations=8,
             per_device_train_batch_size=160,
             max_completion_length=9,
-            max_steps=STEPS,
+            max_steps=steps,
             learning_rate=6e-4,
             logging_steps=1,
             save_strategy="no",

@@ -97,8 +97,7 @@ def write_job_list(design: Design, path: Path, say: Say) -> int:
         trials = [cell for cell in design.trials() if state_of(cell.folder) != "done"]
         finals = design.finals(_rates(design, choices_of(design)))
         cells = trials or [cell for cell in finals if state_of(cell.folder) != "done"]
-        python = "python" if sys.executable is None else sys.executable
-        train = design.train_command(python)
+        train = design.train_command(sys.executable)
         here = f"cd {shlex.quote(str(Path.cwd()))} && "
         lines = []
         for cell in cells:
