@@ -9,7 +9,7 @@
     -trainer = GRPOTrainer(model, correct, args, data)
     +trainer = RiskPOTrainer(model, correct, args, data)
 
-Everything else stays: model, reward functions, data set, and the options of GRPOConfig. New are options of the estimator:
+Everything else stays: model, reward functions, data set, and the options of GRPOConfig. New are those of the estimator:
 `preset`, `estimator`, `measure`, ... (docs/method.md). The defaults of `loss_type`, `importance_sampling_level` and
 `scale_rewards` are the paper's; name them to keep TRL's own.
 """

@@ -46,6 +46,7 @@ def test_names_and_options():
         ("exact,a/b:preset=exact", "the label 'a/b'"),
         ("exact,a:preset", "expected label:option=value;option=value, got 'preset'"),
         ("exact,a:seed=3", "seed is of the whole comparison"),
+        ("exact,a:model_name_or_path=b", "model_name_or_path is of the whole comparison"),
         ("exact,a:eval_prompts=3", "eval_prompts is of the whole comparison"),
     ],
 )

@@ -294,6 +294,8 @@ def test_after_a_job_list_nothing_runs_here_unless_asked(tmp_path):
     write_job_list(wanted, tmp_path / "jobs.txt", lambda line: None)
     done = run_comparison(wanted, None, lambda line: None, FAKE)
     assert done.summary["entries"]["exact"] == {**done.summary["entries"]["exact"], "done": [], "missing": [0, 1]}
+    write_comparison(done.summary, wanted.folder)
+    assert "| exact | 0.0006 | 0 | - | - | - |" in (wanted.folder / "comparison.md").read_text()
     assert run_comparison(wanted, 2, lambda line: None, FAKE).summary["entries"]["exact"]["missing"] == []
 
 

@@ -12,7 +12,17 @@ from riskpo.risk.presets import PRESETS
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # What all cells must share, as their results are paired, and what the grid itself gives to each of them.
-SHARED = {"task", "task_seed", "dataset", "reward", "seed", "output_dir", "runs_dir"}
+SHARED = {
+    "task",
+    "task_seed",
+    "dataset",
+    "reward",
+    "model_name_or_path",
+    "processes",
+    "seed",
+    "output_dir",
+    "runs_dir",
+}
 _OPENING, _CLOSING = "{[", "}]"
 
 
