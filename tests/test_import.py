@@ -53,6 +53,8 @@ def importers(package):
         "from riskpo.cli.main import main\ntry: main(['report', '--help'])\nexcept SystemExit as e: assert e.code == 0",
         "from riskpo.cli.main import main\ntry: main(['tasks', '--help'])\nexcept SystemExit as e: assert e.code == 0",
         "from riskpo.cli.main import main\nassert main(['tasks']) == 0",
+        "from riskpo.cli.main import main\ntry: main(['compare', '-h'])\nexcept SystemExit as e: assert e.code == 0",
+        "import riskpo.comparison.cell, riskpo.comparison.runner",
         "from riskpo.cli.main import main\ntry: main(['doctor', '--help'])\nexcept SystemExit as e: assert e.code == 0",
         "from riskpo.cli.main import main\ntry: main(['eval', '--help'])\nexcept SystemExit as e: assert e.code == 0",
         "import riskpo.rewards.math, riskpo.rewards.choice, riskpo.rewards.code, riskpo.rewards.adapters, "

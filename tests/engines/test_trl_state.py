@@ -14,7 +14,8 @@ from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from riskpo.engines.trl_state import between_generations, check_alignment, check_save_steps, steps_between_generations
+from riskpo.engines.generations import steps_between_generations
+from riskpo.engines.trl_state import between_generations, check_alignment, check_save_steps
 from riskpo.errors import ConfigError, ResumeError
 from tests.engines.conftest import coin_reward, make_config, make_trainer, step_logs
 

@@ -7,10 +7,18 @@ import sys
 from collections.abc import Sequence
 
 from riskpo import __version__
-from riskpo.cli import audit, doctor, eval, report, tasks, train
+from riskpo.cli import audit, compare, doctor, eval, report, tasks, train
 from riskpo.errors import RiskPOError
 
-VERBS = {"train": train, "report": report, "audit": audit, "eval": eval, "doctor": doctor, "tasks": tasks}
+VERBS = {
+    "train": train,
+    "compare": compare,
+    "report": report,
+    "audit": audit,
+    "eval": eval,
+    "doctor": doctor,
+    "tasks": tasks,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import logging
-import math
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import has_length
 
 from riskpo.engines.dynamic_sampling import DrawState
+from riskpo.engines.generations import steps_between_generations
 from riskpo.errors import ConfigError, ResumeError
 from riskpo.risk.state import RiskState
 
@@ -119,12 +119,6 @@ def check_save_steps(args: Any, save_steps: int) -> None:
             f"num_iterations={args.num_iterations} batches a generation, gradient_accumulation_steps="
             f"{args.gradient_accumulation_steps} batches a step)."
         )
-
-
-def steps_between_generations(args: Any) -> int:
-    """The least number of steps, from the start of an epoch, that ends together with a generation."""
-    block: int = args.steps_per_generation * args.num_iterations
-    return math.lcm(block, args.gradient_accumulation_steps) // int(args.gradient_accumulation_steps)
 
 
 def between_generations(args: Any, step: int, train_dataloader: Any) -> bool:

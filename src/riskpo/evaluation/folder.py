@@ -69,11 +69,15 @@ def check_folder(folder: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, what: str = "evaluating into") -> Iterator[None]:
     """Keeps a second process out of the folder. The lock is gone when this one ends, however it ends.
 
+    Args:
+        folder: made where it is not there.
+        what: the other process is doing, for the message.
+
     Raises:
-        RunExistsError: another process evaluates into this folder.
+        RunExistsError: another process has this folder.
     """
     import fcntl
 
@@ -82,7 +86,7 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise RunExistsError(f"another process is evaluating into {folder}: wait, or stop it.") from error
+            raise RunExistsError(f"another process is {what} {folder}: wait, or stop it.") from error
         yield
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib import resources
@@ -14,8 +14,8 @@ import torch
 import yaml
 from trl import ModelConfig, TrlParser
 
+from riskpo.engines.generations import resumable_steps
 from riskpo.engines.trl_config import RiskPOConfig
-from riskpo.engines.trl_state import between_generations
 from riskpo.errors import ConfigError, ResumeError, unknown_name
 from riskpo.risk.presets import PRESETS
 from riskpo.runs.folder import last_checkpoint
@@ -77,6 +77,9 @@ class RunArguments:
     eval_prompts: int = field(default=0, metadata={"help": "Held-out prompts evaluated before and after; 0: none."})
     eval_split: str = field(
         default="test", metadata={"help": "Split of the task that is evaluated, or another task's name (aime24)."}
+    )
+    eval_offset: int = field(
+        default=0, metadata={"help": "Held-out prompts passed over before those that are evaluated: for other ones."}
     )
     eval_samples: int = field(default=64, metadata={"help": "Samples per held-out prompt."})
     eval_batch_size: int = field(default=64, metadata={"help": "Sequences per batch of the evaluation."})
@@ -166,7 +169,7 @@ def plan_resumed(folder: Path, flags: Sequence[str]) -> Plan:
     if longer and reason:
         raise ResumeError(f"{', '.join(longer)} cannot change when this run is resumed: {reason}.")
     notes: list[str] = []
-    checkpoint = last_checkpoint(folder, _resumable(plan.training), notes.append)
+    checkpoint = last_checkpoint(folder, resumable_steps(plan.training), notes.append)
     return dataclasses.replace(plan, checkpoint=checkpoint, notes=tuple(notes))
 
 
@@ -188,13 +191,6 @@ def _depends_on_length(training: RiskPOConfig) -> str | None:
     if scheduler == "constant_with_warmup" and 0 < training.warmup_steps < 1:
         return f"its warm-up is a share ({training.warmup_steps:g}) of the training"
     return None
-
-
-def _resumable(training: RiskPOConfig) -> Callable[[int], bool]:
-    """Whether a checkpoint of a step lies between generations, as far as the arguments can tell."""
-    if (training.steps_per_generation * training.num_iterations) % training.gradient_accumulation_steps:
-        return lambda step: True  # where epochs end decides: the trainer checks it when it has the data
-    return lambda step: between_generations(training, step, None)
 
 
 def _plan(name: str, settings: dict[str, Any], flags: Sequence[str]) -> Plan:

@@ -41,6 +41,7 @@ _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "threads": _OR_NONE,
     "completions_every": _OR_NONE,
     "task_prompts": _OR_NONE,
+    "eval_offset": _OR_NONE,
 }
 
 

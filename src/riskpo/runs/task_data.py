@@ -79,10 +79,12 @@ def task_inputs(plan: Plan, count: int, *, hub: bool, reward: RunReward | None =
     data = as_dataset(rows)
     if not run.eval_prompts:
         return TaskInputs(data, [], reward, record if isinstance(task, DataTask) else None, notes)
-    found = task_rows(held.name, split, run.eval_prompts, 0, _asking_held_out(task, held, asking, kept))
+    wanted = run.eval_offset + run.eval_prompts
+    found = task_rows(held.name, split, wanted, 0, _asking_held_out(task, held, asking, kept))
     record["held_out"] = found.record
     notes = (*notes, *found.notes)
-    return TaskInputs(data, found.rows, reward, record if isinstance(task, DataTask) else None, notes)
+    held_out = found.rows[run.eval_offset :]
+    return TaskInputs(data, held_out, reward, record if isinstance(task, DataTask) else None, notes)
 
 
 def _tasks(run: RunArguments) -> list[Task]:
@@ -142,6 +144,15 @@ def _asking_held_out(task: Task, held: Task, asking: Asking, kept: dict[str, str
         template=task.find_template(asking.template).name,
         system=asking.system,
     )
+
+
+def held_out_of(run: RunArguments) -> tuple[Task, str]:
+    """The task and split that a run's held-out prompts are of.
+
+    Raises:
+        ConfigError, DataError: an unknown task, or a split that it does not have.
+    """
+    return _held_out_task(_tasks(run), run)
 
 
 def _held_out_task(tasks: list[Task], run: RunArguments) -> tuple[Task, str]:

@@ -1,0 +1,1 @@
+"""Estimators compared: a grid of runs, its learning rates, and what may be concluded from it."""

@@ -1,0 +1,157 @@
+"""A comparison as tables, Markdown and a figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from riskpo.atomic import write_json, write_text
+
+# Okabe and Ito's colours, without the yellow that is too light for a line.
+_COLORS = ("#777777", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+_STYLES = ("-", "--", ":", "-.")
+FILES = ("comparison.json", "comparison.md", "comparison.png")
+
+Rows = list[list[str]]
+
+
+def write_comparison(summary: dict[str, Any], folder: Path) -> None:
+    """Writes comparison.json, comparison.md and comparison.png."""
+    write_json(folder / FILES[0], summary)
+    write_text(folder / FILES[1], markdown(summary))
+    comparison_figure(summary).savefig(folder / FILES[2], dpi=130)
+
+
+def print_comparison_of_estimators(summary: dict[str, Any], console: Console) -> None:
+    """The tables, and the sentences of what may be concluded."""
+    for title, header, rows in _tables(summary):
+        table = Table(box=box.SIMPLE, title=title, title_justify="left")
+        for number, name in enumerate(header):
+            table.add_column(name, no_wrap=number > 0)
+        for row in rows:
+            table.add_row(*(cell.replace(" [", "\n[") if "pass@" in "".join(header) else cell for cell in row))
+        console.print(table, markup=False)
+    for line in [*summary["sentences"], *(f"note: {note}" for note in summary["notes"])]:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def markdown(summary: dict[str, Any]) -> str:
+    """The same for a page."""
+    parts = [f"# {summary['recipe']}: {', '.join(summary['entries'])}"]
+    for title, header, rows in _tables(summary):
+        lines = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
+        parts.append(f"{title}\n\n" + "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]))
+    parts.append("## What may be concluded")
+    parts.append("\n".join(f"- {sentence}" for sentence in summary["sentences"]))
+    if summary["notes"]:
+        parts.append("## Notes")
+        parts.append("\n".join(f"- {note}" for note in summary["notes"]))
+    methods = "\n".join(f"- {label}: {entry['method']}" for label, entry in summary["entries"].items())
+    parts.append(f"## Entries\n\n{methods}\n\n![curves]({FILES[2]})")
+    return "\n\n".join(parts) + "\n"
+
+
+def _tables(summary: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
+    found = [_scores(summary)]
+    if len(summary["entries"]) > 1:
+        found.append(_differences(summary))
+    if summary["tuning"] is not None:
+        found.append(_trials(summary))
+    return found
+
+
+def _scores(summary: dict[str, Any]) -> tuple[str, list[str], Rows]:
+    names = summary["scores"]
+    over = {score["source"] for entry in summary["entries"].values() for score in entry["scores"].values()}
+    what = {"runs": "seeds", "questions": "questions"}
+    title = f"pass@k after training on {summary['prompts']} held-out prompts x {summary['samples']} samples"
+    title += f"; 95 % intervals over {' or '.join(sorted(what[one] for one in over))}" if over else ""
+    rows = []
+    if summary["before"]:
+        rows.append(["before", "", "", *(f"{summary['before'][name]:.3f}" for name in names), ""])
+    for label, entry in summary["entries"].items():
+        cells = [_score(entry["scores"].get(name)) for name in names]
+        entropy = "-" if entry["entropy"] is None else f"{entry['entropy']:.3f}"
+        rows.append([label, entry["learning_rate"] or "-", str(len(entry["done"])), *cells, entropy])
+    return title, ["", "lr", "seeds", *names, "entropy"], rows
+
+
+def _score(score: dict[str, Any] | None) -> str:
+    if score is None:
+        return "-"
+    bounds = "" if score["low"] is None else f" [{score['low']:.3f}, {score['high']:.3f}]"
+    return f"{score['mean']:.3f}{bounds}"
+
+
+def _differences(summary: dict[str, Any]) -> tuple[str, list[str], Rows]:
+    rows = []
+    for metric, contrasts in summary["contrasts"].items():
+        for one in contrasts:
+            if one["difference"] is None:
+                rows.append([one["entry"], metric, "-", "-", "-", "-", one["outcome"]])
+                continue
+            bounds = "-" if one["low"] is None else f"[{one['low']:+.3f}, {one['high']:+.3f}]"
+            units = f"{one['units']} {one['over']}"
+            difference, said = f"{one['difference']:+.3f}", one["outcome"].replace("not distinguishable", "-")
+            rows.append([one["entry"], metric, units, difference, bounds, _p(one["p_holm"]), said])
+    title = f"paired differences to {summary['baseline']}; p corrected for the number of entries (Holm)"
+    title += "; -: not distinguishable"
+    return title, ["", "score", "over", "difference", "95 %", "p", ""], rows
+
+
+def _p(p: float) -> str:
+    return f"{p:.2g}" if p >= 0.001 else f"{p:.0e}"
+
+
+def _trials(summary: dict[str, Any]) -> tuple[str, list[str], Rows]:
+    tuning = summary["tuning"]
+    rows = []
+    for label, choice in tuning["entries"].items():
+        for rate in sorted([*choice["trials"], *choice["missing"]], key=float):
+            score = choice["trials"].get(rate)
+            chosen = "chosen" if rate == choice["chosen"] else ""
+            edge = f", the {choice['at_edge']}" if chosen and choice["at_edge"] else ""
+            rows.append([label, rate, "-" if score is None else f"{score:.3f}", chosen + edge])
+    title = f"learning rates, tried on other prompts ({' '.join(tuning['options'])}), seed {tuning['seed']}"
+    return title, ["", "lr", "pass@1", ""], rows
+
+
+def comparison_figure(summary: dict[str, Any]) -> Figure:
+    """Mean reward and entropy over steps with bands over seeds, and pass@k after training with its intervals."""
+    figure = Figure(figsize=(14, 4.2), layout="constrained")
+    reward, entropy, scores = figure.subplots(1, 3)
+    names = summary["scores"]
+    labels = list(summary["entries"])
+    for number, (label, entry) in enumerate(summary["entries"].items()):
+        color, style = _COLORS[number % len(_COLORS)], _STYLES[number // len(_COLORS) % len(_STYLES)]
+        for axis, name in ((reward, "reward"), (entropy, "entropy")):
+            curve = entry["curves"].get(name)
+            if curve and curve["steps"]:
+                axis.plot(curve["steps"], curve["mean"], style, color=color, label=label, linewidth=1.8)
+                if curve["low"]:
+                    axis.fill_between(curve["steps"], curve["low"], curve["high"], color=color, alpha=0.12, linewidth=0)
+        place = (number - (len(labels) - 1) / 2) * 0.8 / len(labels)
+        for at, name in enumerate(names):
+            score = entry["scores"].get(name)
+            if score is None:
+                continue
+            if score["low"] is not None:
+                scores.plot([at + place] * 2, [score["low"], score["high"]], style, color=color, linewidth=1.8)
+            scores.plot([at + place], [score["mean"]], "o", color=color, markersize=5)
+    reward.set(xlabel="step", ylabel="mean reward")
+    entropy.set(xlabel="step", ylabel="entropy (nats per token)")
+    scores.set(ylabel="after training", ylim=(0, 1))
+    scores.set_xticks(range(len(names)), names)
+    for axis in (reward, entropy, scores):
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.25)
+    if reward.get_legend_handles_labels()[0]:
+        reward.legend(frameon=False, fontsize=8)
+    several = any(len(entry["done"]) > 1 for entry in summary["entries"].values())
+    figure.suptitle(f"{summary['recipe']}: mean of the runs" + (", 95 % bands over seeds" if several else ", one seed"))
+    return figure
