@@ -14,6 +14,7 @@ from riskpo.evaluation.passk import pass_at_k
 KS = (1, 8, 32)
 STAGES = (0, 250, 500, 1000)
 CONTROL = "dr_grpo"
+CHOSEN = ("two-level", "maxrl", "rs_grpo", "prompt-mvar", "grpo", "dr_grpo", "exact", "pass_at_k", "paper")
 # Student's t, two-sided 95 %, by degrees of freedom.
 T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 WINDOW = 10  # logged steps in a running mean
@@ -75,6 +76,28 @@ def table(cells: Cells, steps: int) -> str:
         rate = found[0]["learning_rate"]
         lines.append(f"| {variant} | {rate} | {len(found)} | {' | '.join(columns)} | {paired(cells, variant, steps)} |")
     return "\n".join(lines)
+
+
+def chosen_table(results: Path) -> str:
+    """The estimators that see fresh prompts after 1 000 steps, on both tasks: what the recommendation rests on."""
+    tasks = {task: load(results, task, list(CHOSEN)) for task in ("chain", "chain-long")}
+    lines = [
+        "| estimator | "
+        + " | ".join(f"{task}: seeds | pass@1 | pass@32 | pass@1 - dr_grpo's" for task in tasks)
+        + " |",
+        "|" + "---|" * (1 + 4 * len(tasks)),
+    ]
+    for variant in CHOSEN:
+        row = [variant]
+        for cells in tasks.values():
+            found = cells.get(variant, [])
+            if not found:
+                row += ["0", "", "", ""]
+                continue
+            scores = [interval([value(cell, STAGES[-1], k) for cell in found]) for k in (1, 32)]
+            row += [str(len(found)), *scores, paired(cells, variant, STAGES[-1])]
+        lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(lines) + "\n"
 
 
 def figure(cells: Cells, title: str) -> Figure:
