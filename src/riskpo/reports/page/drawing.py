@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 
 from riskpo.reports.page.palette import DASHES, SERIES, STYLE, Dash
 from riskpo.reports.page.record import Record
+from riskpo.reports.page.texts import is_number
 
 Floats = NDArray[np.float64]
 Cell = str | int | float | None
@@ -68,11 +67,6 @@ def series(record: Record, name: str) -> tuple[Floats, Floats]:
     found = [(row["step"], row[name]) for row in record.metrics if is_number(row.get(name))]
     steps, values = np.array(found, dtype=np.float64).T if found else (np.empty(0), np.empty(0))
     return steps, values
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value is a finite number, other than a truth value."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def thinned(*arrays: Floats, most: int = MOST_POINTS) -> list[Floats]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
@@ -17,6 +18,11 @@ _UNSEEN = re.compile(
 def visible(text: str) -> str:
     """The text with what cannot be seen written out as `<U+202E>`."""
     return _UNSEEN.sub(lambda match: f"<U+{ord(match[0]):04X}>", text)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number, other than a truth value."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def number(value: Any) -> str:

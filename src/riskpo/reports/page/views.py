@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from riskpo.reports.describe import describe_estimator
-from riskpo.reports.page.drawing import is_number
 from riskpo.reports.page.record import Record
-from riskpo.reports.page.texts import DASH, duration, number, plain, signed
+from riskpo.reports.page.texts import DASH, duration, is_number, number, plain, signed
 from riskpo.reports.summary import compare
 from riskpo.runs.environment import is_secret
 
