@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Level = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")  # the worst first
-FAIL_ON = (*LEVELS, "never")
+FAIL_ON = (*LEVELS, "skipped", "never")
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,11 @@ def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda finding: LEVELS.index(finding.level)))
 
 
-def fails(findings: Iterable[Finding], fail_on: str) -> bool:
-    """Whether a finding is at least as bad as `fail_on`, one of FAIL_ON."""
+def fails(findings: Iterable[Finding], fail_on: str, skipped: Collection[Skipped] = ()) -> bool:
+    """Whether a finding is at least as bad as `fail_on`, one of FAIL_ON; `skipped`: any finding, or a check skipped."""
     if fail_on == "never":
         return False
+    if fail_on == "skipped":
+        return bool(skipped) or any(True for _ in findings)
     bad = LEVELS[: LEVELS.index(fail_on) + 1]  # type: ignore[arg-type]
     return any(finding.level in bad for finding in findings)

@@ -66,6 +66,29 @@ def test_nulls_are_gaps(tmp_path):
     assert [row[0] for row in draw_curves(BY_KEY["reward"], [read_record(folder)]).rows] == [1, 3]
 
 
+def test_all_figures_have_the_steps_of_the_run(tmp_path):
+    """Rewards that end at step 8 of 20 are drawn on the axis of all; the heat map ends where the run does."""
+    folder = made_run(tmp_path / "run")
+    rows = [metric_row(n) | ({"reward": None} if n > 8 else {}) for n in range(1, 21)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    record = read_record(folder)
+    laws = {"run": [law(n, [0.0, 1.0], [0.5, 0.5]) for n in (1, 11, 20)]}
+    heat = score_map([record], laws, {}).panels["run"].axes[0]
+    curves = [draw_curves(spec, [record]).panels[""].axes[0] for spec in CURVES]
+    for axis in (heat, *curves):
+        assert axis.get_xlim() == pytest.approx((0.62, 20.38))
+    cells = np.concatenate([path.vertices for path in heat.collections[0].get_paths()])
+    assert (cells[:, 0].min(), cells[:, 0].max()) == (0.5, 20.5)
+
+
+def test_windows_of_a_step_and_of_several(record):
+    sure = Measured(1.0, 0.01)
+    found = [Window(first, last, (sure,) * 7, sure) for first, last in ((1, 1), (2, 40))]
+    drawing = weight_map([record], {"run": found}, {})
+    legend = drawing.panels["run"].legends[0]
+    assert [text.get_text() for text in legend.get_texts()] == ["step 1", "steps 2\N{EN DASH}40"]
+
+
 def test_several_runs_are_overlaid(tmp_path):
     records = [read_record(made_run(tmp_path / "a")), read_record(without(made_run(tmp_path / "b"), "entropy"))]
     drawing = draw_curves(BY_KEY["reward"], records)

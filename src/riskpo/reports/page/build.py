@@ -214,6 +214,8 @@ def _hash(text: str) -> str:
 
 def about_sample(sample: Sample, seed: int) -> str:
     """Which completions are shown, in a sentence."""
+    if not sample.of:
+        return "No completions were logged."
     shown, total = number(len(sample.places)), number(sample.of)
     if len(sample.places) == sample.of:
         return f"All {total} logged completions."

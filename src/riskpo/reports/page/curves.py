@@ -23,6 +23,7 @@ from riskpo.reports.page.drawing import (
     sampled_rows,
     series,
     short,
+    step_axis,
     thinned,
 )
 from riskpo.reports.page.palette import STYLE
@@ -68,6 +69,7 @@ class Line:
 
 
 COVARIANCES = "log_covariances=True logs them where the trainer does not know log-probabilities anyway"
+NO_STEP = "no step was logged yet"
 ENGINE = "TRL's metric; docs/method.md, section 9"
 CURVES = (
     Curves(
@@ -206,6 +208,8 @@ def draw_curves(spec: Curves, records: Sequence[Record]) -> Drawing | LeftOut:
     ]
     lines = [line for line in lines if len(line.steps) and (line.values.any() or line.number not in spec.only_if_any)]
     if not lines:
+        if not any(record.metrics for record in records):
+            return LeftOut(spec.title, NO_STEP)
         names = ", ".join(metric for metric, _ in spec.metrics)
         return LeftOut(spec.title, f"not logged: {names}" + (f" ({spec.needs})" if spec.needs else ""))
     figure, axis = new_figure()
@@ -218,6 +222,7 @@ def draw_curves(spec: Curves, records: Sequence[Record]) -> Drawing | LeftOut:
                 axis.plot(*thinned(line.steps, line.values), color=color, alpha=0.25, linewidth=0.8)
             axis.plot(*thinned(line.steps, smooth(line.values, _LEAST) if many else line.values), dash, color=color)
         axis.set(xlabel="step", ylabel=spec.unit)
+        step_axis(axis, records)
         _set_ends(axis, spec.ends)
     legend(figure, _entries(spec, records, lines))
     columns, rows = _numbers(records, lines)
@@ -281,7 +286,8 @@ def entropy_against_reward(records: Sequence[Record]) -> Drawing | LeftOut:
             steps, rewards, entropies = np.array(both, dtype=np.float64).T
             paths.append((run, steps, smooth(rewards, _LEAST), smooth(entropies, _LEAST)))
     if not paths:
-        return LeftOut(title, "not logged together: reward, entropy")
+        logged = any(record.metrics for record in records)
+        return LeftOut(title, "not logged together: reward, entropy" if logged else NO_STEP)
     figure, axis = new_figure()
     columns, rows = [*(["run"] if len(records) > 1 else []), "step", "reward", "entropy"], []
     with rc_context(STYLE):

@@ -62,6 +62,17 @@ def new_figure() -> tuple[Figure, Axes]:
         return figure, figure.subplots()
 
 
+def step_axis(axis: Axes, records: Sequence[Record]) -> None:
+    """Gives an axis of steps the ends that all figures over steps have: from the first row logged to the last.
+
+    So a line that ends early, as its values are no finite numbers any more, is seen to.
+    """
+    steps = [row["step"] for record in records for row in record.metrics]
+    if steps:
+        margin = 0.02 * (max(steps) - min(steps)) or 0.5
+        axis.set_xlim(min(steps) - margin, max(steps) + margin)
+
+
 def series(record: Record, name: str) -> tuple[Floats, Floats]:
     """Steps and values of a metric where it was logged as a finite number."""
     found = [(row["step"], row[name]) for row in record.metrics if is_number(row.get(name))]

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from riskpo.diagnosis.log import as_log, mean
 from riskpo.reports.describe import describe_estimator
 from riskpo.reports.page.record import Record
 from riskpo.reports.page.texts import DASH, duration, is_number, number, plain, signed
 from riskpo.reports.summary import compare
-from riskpo.runs.environment import is_secret
+from riskpo.runs.environment import is_secret, masked, masked_command
 
 # Options that say where a run lies, not what it computes.
 _PLACES = {"output_dir", "logging_dir", "run_name", "runs_dir"}
@@ -71,7 +72,7 @@ def view(record: Record) -> RunView:
         _facts(record),
         results,
         about,
-        [(key, plain(value)) for key, value in record.settings.items() if not is_secret(key)],
+        [(key, plain(masked(value))) for key, value in record.settings.items() if not is_secret(key)],
         [(name, plain(value)) for name, value in versions if value is not None],
         [(name.replace("_", " "), _listed(value)) for name, value in machine_items],
         _commands(record),
@@ -112,11 +113,11 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         steps += f" of {number(record.planned_steps)}"
     facts = [("steps", steps)]
     last = record.metrics[-1] if record.metrics else {}
-    tail = record.metrics[-max(len(record.metrics) // 20, 1) :]
+    log = as_log(record.metrics)  # its end is that of riskpo doctor run
     for name in ("reward", "entropy"):
-        values = [row[name] for row in tail if is_number(row.get(name))]
-        if values:
-            facts.append((f"{name} at the end", number(sum(values) / len(values))))
+        if log.logged(name):
+            values = log.tail(name)
+            facts.append((f"{name} at the end", number(mean(values)) if values else "not finite"))
     model = record.settings.get("model_name_or_path")
     facts += [("model", str(model))] if model else []
     data = record.settings.get("task") or record.settings.get("dataset")
@@ -176,7 +177,7 @@ def _cell(estimate: dict[str, Any], change: bool = False) -> str:
 def _commands(record: Record) -> list[tuple[str, str]]:
     commands = []
     if isinstance(record.environment.get("command"), str):
-        commands.append(("as it was started", record.environment["command"]))
+        commands.append(("as it was started", masked_command(record.environment["command"])))
     path = shlex.quote(str(record.folder / "config.yaml"))
     commands.append(("from its options, into a new folder", f"riskpo train --config {path}"))
     return commands
@@ -190,7 +191,7 @@ def differences(records: Sequence[Record]) -> list[tuple[str, list[str]]]:
     names = sorted({name for source in sources for name in source} - _PLACES)
     rows = []
     for name in names:
-        values = [plain(source[name]) if name in source else DASH for source in sources]
+        values = [plain(masked(source[name])) if name in source else DASH for source in sources]
         if len(set(values)) > 1 and not is_secret(name):
             rows.append((name, values))
     return rows
