@@ -114,3 +114,29 @@ def test_the_end_is_that_of_the_doctor(tmp_path):
     folder = made_run(tmp_path / "run")
     assert dict(view(read_record(folder)).facts)["reward at the end"] == "0.740"
     assert mean(read_run(folder).tail("reward")) == pytest.approx(0.74)
+
+
+def test_what_the_doctor_finds_is_on_the_page(tmp_path):
+    """A run whose gradient was no number once, with advantages drawn at random."""
+    import json
+
+    from markupsafe import escape
+
+    from riskpo.diagnosis.log import read_run
+    from riskpo.diagnosis.run import check_run
+
+    folder = made_run(tmp_path / "run")
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    rows[-1]["grad_norm"] = None
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["report", str(folder), "--figures", str(tmp_path / "figures")]) == 0
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    found = check_run(read_run(folder), "run")
+    assert [one.code for one in found.findings] == ["not_finite", "sign_flips"]
+    for finding in found.findings:
+        assert f"<b>{finding.level}, {finding.code}</b>: {escape(finding.text)}" in page
+    assert f"Nothing found by {', '.join(found.quiet)}." in page
+    assert "Skipped dead_window: needs risk/mean_slope" in page
+    assert "error, not\\_finite: Not a finite number" in (tmp_path / "figures" / "report.md").read_text(
+        encoding="utf-8"
+    )

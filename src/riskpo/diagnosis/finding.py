@@ -73,6 +73,20 @@ class Diagnosis:
     skipped: tuple[Skipped, ...]
     facts: dict[str, str]
 
+    @property
+    def quiet(self) -> tuple[str, ...]:
+        """The checks that were made and found nothing."""
+        spoke = {finding.code for finding in self.findings}
+        return tuple(code for code in self.checked if code not in spoke)
+
+    @property
+    def lacking(self) -> dict[str, list[str]]:
+        """What was missing, and which checks were skipped for it."""
+        missing: dict[str, list[str]] = {}
+        for one in self.skipped:
+            missing.setdefault(one.missing, []).append(one.check)
+        return missing
+
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)

@@ -81,6 +81,39 @@ def test_all_figures_have_the_steps_of_the_run(tmp_path):
     assert (cells[:, 0].min(), cells[:, 0].max()) == (0.5, 20.5)
 
 
+def test_lines_that_coincide_are_all_seen(record):
+    drawing = draw_curves(BY_KEY["clipping"], [record])
+    assert [line.get_linestyle() for line in drawing.panels[""].axes[0].lines] == ["-", "--", ":"]
+    (legend,) = drawing.panels[""].legends
+    assert [handle.get_linestyle() for handle in legend.legend_handles] == ["-", "--", ":"]
+
+
+def test_runs_and_metrics_have_legends_of_their_own(tmp_path):
+    records = named_apart([read_record(made_run(tmp_path / part / "run")) for part in "ab"])
+    legends = draw_curves(BY_KEY["clipping"], records).panels[""].legends
+    assert [[text.get_text() for text in one.get_texts()] for one in legends] == [
+        ["run", "run (2)"],
+        ["below", "above", "either"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("limit", "drawn", "said"),
+    [
+        (0.8, True, "max_grad_norm is 0.8 (grey line)."),
+        (9.0, False, "max_grad_norm is 9 and lies above the figure."),
+        (None, False, "what sets the step."),
+    ],
+)
+def test_limits_are_drawn(tmp_path, limit, drawn, said):
+    """Norms of .5 throughout."""
+    arguments = {} if limit is None else {"max_grad_norm": limit}
+    drawing = draw_curves(BY_KEY["gradient"], [read_record(made_run(tmp_path / "run", arguments=arguments))])
+    assert drawing.caption.endswith(said)
+    heights = [set(np.asarray(line.get_ydata()).tolist()) for line in drawing.panels[""].axes[0].lines]
+    assert ({limit} in heights) == drawn
+
+
 def test_windows_of_a_step_and_of_several(record):
     sure = Measured(1.0, 0.01)
     found = [Window(first, last, (sure,) * 7, sure) for first, last in ((1, 1), (2, 40))]

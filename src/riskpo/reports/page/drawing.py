@@ -113,13 +113,14 @@ def short(name: str) -> str:
 Entry = tuple[str, str, Dash, float]
 
 
-def legend(figure: Figure, entries: Sequence[Entry], columns: int = 4) -> None:
-    """A legend above the axes.
+def legend(figure: Figure, entries: Sequence[Entry], columns: int = 4, *, below: bool = False) -> None:
+    """A legend above the axes, or below them.
 
     Args:
         figure: whose.
         entries: label, colour, dash, opacity.
         columns: at most so many.
+        below: for a second one, of another kind of entries.
     """
     if not entries:
         return
@@ -134,7 +135,7 @@ def legend(figure: Figure, entries: Sequence[Entry], columns: int = 4) -> None:
         figure.legend(
             handles,
             [label for label, *_ in ordered],
-            loc="outside upper left",
+            loc="outside lower left" if below else "outside upper left",
             ncols=fitting,
             handlelength=1.9,
             columnspacing=1.4,

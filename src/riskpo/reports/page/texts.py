@@ -9,9 +9,10 @@ from typing import Any
 
 DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
-# What a browser would not show, or what would turn the text around it: controls, marks of direction, lone surrogates.
+# What a browser would not show, or what would turn the text around it: controls, soft hyphens,
+# marks of direction, tags, lone surrogates.
 _UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ud800-\udfff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
 )
 
 

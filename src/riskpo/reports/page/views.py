@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from riskpo.diagnosis.log import as_log, mean
+from riskpo.diagnosis.finding import Diagnosis
+from riskpo.diagnosis.log import as_log, check_settings, mean, moved_of
+from riskpo.diagnosis.run import check_run
 from riskpo.reports.describe import describe_estimator
 from riskpo.reports.page.record import Record
 from riskpo.reports.page.texts import DASH, duration, is_number, number, plain, signed
 from riskpo.reports.summary import compare
+from riskpo.risk.audit import LoggedStep
 from riskpo.runs.environment import is_secret, masked, masked_command
 
 # Options that say where a run lies, not what it computes.
@@ -43,6 +47,7 @@ class RunView:
         machine: label and value.
         commands: what repeats the run, each with a word.
         notes: what is missing.
+        diagnosis: what riskpo doctor run says of it; None where it has logged no reward.
     """
 
     name: str
@@ -55,10 +60,11 @@ class RunView:
     machine: list[tuple[str, str]]
     commands: list[tuple[str, str]]
     notes: list[str]
+    diagnosis: Diagnosis | None
 
 
-def view(record: Record) -> RunView:
-    """What is said of a run."""
+def view(record: Record, steps: Sequence[LoggedStep] = ()) -> RunView:
+    """What is said of a run; `steps`: its logged completions."""
     environment = record.environment
     packages = environment.get("packages")
     versions = [("riskpo", environment.get("riskpo")), ("commit", environment.get("commit"))]
@@ -77,7 +83,16 @@ def view(record: Record) -> RunView:
         [(name.replace("_", " "), _listed(value)) for name, value in machine_items],
         _commands(record),
         [*record.notes, *_doubts(record)],
+        _diagnosis(record, steps),
     )
+
+
+def _diagnosis(record: Record, steps: Sequence[LoggedStep]) -> Diagnosis | None:
+    check_settings(record.arguments, record.folder / "arguments.json")
+    log = as_log(record.metrics, record.arguments)
+    if not log.rows:
+        return None
+    return check_run(dataclasses.replace(log, moved=moved_of(steps, record.arguments)), record.name)
 
 
 def _doubts(record: Record) -> list[str]:
