@@ -90,7 +90,10 @@ def test_lines_that_coincide_are_all_seen(record):
 
 def test_runs_and_metrics_have_legends_of_their_own(tmp_path):
     records = named_apart([read_record(made_run(tmp_path / part / "run")) for part in "ab"])
-    legends = draw_curves(BY_KEY["clipping"], records).panels[""].legends
+    figure = draw_curves(BY_KEY["clipping"], records).panels[""]
+    legends = figure.legends
+    widths = [line.get_linewidth() for line in figure.axes[0].lines]
+    assert widths == pytest.approx([2.3] * 3 + [1.6] * 3)  # equal runs do not hide each other
     assert [[text.get_text() for text in one.get_texts()] for one in legends] == [
         ["run", "run (2)"],
         ["below", "above", "either"],

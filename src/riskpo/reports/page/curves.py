@@ -225,11 +225,15 @@ def draw_curves(spec: Curves, records: Sequence[Record]) -> Drawing | LeftOut:
         for line in lines:
             # Dashed lines over a solid one: where they coincide, each is still seen.
             color, dash = color_of(line.run if several else line.number), dash_of(line.number)
+            width = 1.6 + 0.7 * min(len(records) - 1 - line.run, 2)  # a run drawn later lies narrower on the one before
             many = len(line.steps) >= _MANY
             if many and (not several or len(spec.metrics) == 1):
                 axis.plot(*thinned(line.steps, line.values), color=color, alpha=0.25, linewidth=0.8)
             axis.plot(
-                *thinned(line.steps, smooth(line.values, _LEAST) if many else line.values), linestyle=dash, color=color
+                *thinned(line.steps, smooth(line.values, _LEAST) if many else line.values),
+                linestyle=dash,
+                linewidth=width,
+                color=color,
             )
         axis.set(xlabel="step", ylabel=spec.unit)
         step_axis(axis, records)
