@@ -6,10 +6,10 @@ Runs: those of experiments/doctor_runs.py, healthy and made sick on purpose, and
 whose logs have fewer columns (checks that lack theirs are skipped). A run of the grid counts as diverged where its
 held-out pass@1 at the end is below half of what it was before, else as healthy; seeds of tuning (100) are even.
 
-Every threshold of `riskpo.diagnosis.run` is shown beside what it is compared with on the even seeds: in healthy runs,
-and in those made sick in the way it is for. The confusion table counts, on the odd seeds, how many runs of each kind
-got each finding. A warning or an error that is neither the kind's own nor one of its consequences is a false alarm. A
-run is also looked at while it goes on: after ten logged steps, and every five from there.
+Every threshold of `riskpo.diagnosis.measures` is shown beside what it is compared with on the even seeds: in healthy
+runs, and in those made sick in the way it is for. The confusion table counts, on the odd seeds, how many runs of each
+kind got each finding. A warning or an error that is neither the kind's own nor one of its consequences is a false
+alarm. A run is also looked at while it goes on: after ten logged steps, and every five from there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from experiments.pages import write_block
 from riskpo.atomic import write_text
 from riskpo.diagnosis.finding import Finding
 from riskpo.diagnosis.log import LEAST_ROWS, RunLog
-from riskpo.diagnosis.run import CHECKS, MEASURES, THRESHOLDS, check_run
+from riskpo.diagnosis.measures import MEASURES, THRESHOLDS
+from riskpo.diagnosis.run import CHECKS, check_run
 from riskpo.risk.audit import FLAT_SLOPE
 
 RESULTS = Path(__file__).parent / "results"
@@ -64,6 +65,7 @@ SICK = {
     "all_right": ("reward always 1",),
     "starved": ("verifier reads nothing",),
     "cut": ("reward for length",),
+    "cut_most": ("diverged",),
     "shrunk": ("reward for brevity",),
     "unscorable": ("verifier fails on 3 in 10",),
     "flips": ("healthy paper",),

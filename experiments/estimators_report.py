@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+from experiments.pages import write_block
 
 from riskpo.evaluation.passk import pass_at_k
 
@@ -148,7 +153,7 @@ def _smooth(values: list[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def report(tasks: list[str], variants: list[str], results: Path) -> None:
-    """Prints the tables, and writes a figure a task."""
+    """Prints the tables, writes a figure a task, and the table of docs/quickstart.md."""
     for task in tasks:
         cells = load(results, task, variants)
         if not cells:
@@ -160,3 +165,4 @@ def report(tasks: list[str], variants: list[str], results: Path) -> None:
         if missing:
             print(f"\nwithout a finished cell: {', '.join(missing)}")
         figure(cells, task).savefig(results / f"{task}.png", dpi=110)
+    write_block("quickstart.md", "estimators", chosen_table(results))

@@ -190,7 +190,7 @@ def test_data_of_a_file(data, tmp_path, capsys):
     assert look("data", data(rows), "--json", report, "--fail-on", "warning") == 1
     assert kinds(report) == {("warning", "conflicts"), ("warning", "missing_golds"), ("note", "repeats")}
     capsys.readouterr()
-    assert look("data", data(SUMS), "--answer", "gold") == 0
+    assert look("data", data([{"prompt": row["prompt"]} for row in SUMS])) == 0
     assert (
         "SKIPPED missing_golds, conflicts: needs a column of gold answers (--answer), or tests"
         in capsys.readouterr().out
@@ -225,8 +225,14 @@ def test_data_of_a_task(tmp_path, capsys):
         (["run", "nowhere", "--jsn", "x"], "Did you mean '--json'?"),
         (["data", "gsm9k"], "unknown task 'gsm9k'. Did you mean 'gsm8k'?"),
         (["data", "gsm8k"], "Nothing is downloaded here"),
+        (["data", "no.jsonl", "other.jsonl"], "one file or task at a time: got no.jsonl and other.jsonl"),
+        (["run", "a", "b", "c"], "one run at a time: got a and b and c"),
+        (["data", "gsm8k", "--answer", "x"], "--answer is a file's"),
+        (["data", "."], ". is a folder: give a file in it"),
         (["data", "no.jsonl", "--split", "train"], "--split and --data-file are a task's"),
         (["config", "quickstrt"], "Did you mean 'quickstart'?"),
+        (["env", "--json", "."], "--json . is a folder: name a file in it."),
+        (["env", "--json", "/proc/x.json"], "--json /proc/x.json: /proc cannot be written"),
         (["env", "--json", "/nowhere/x.json"], "the folder /nowhere does not exist"),
     ],
 )
@@ -235,3 +241,25 @@ def test_errors_of_the_other_kinds(tmp_path, monkeypatch, capsys, flags, said):
     monkeypatch.delenv("RISKPO_DATA_DIR", raising=False)
     assert look(*flags) == 2
     assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_golds_that_are_not_there_or_of_two_kinds(data, capsys):
+    assert look("data", data(SUMS), "--answer", "gold") == 2
+    assert "--answer gold" in (said := capsys.readouterr().err)
+    assert "has no such column; it has prompt, answer." in said
+    rows = [{"prompt": "1?", "answer": None}, {"prompt": "2?", "answer": "2"}, {"prompt": "3?", "answer": 3}]
+    assert look("data", data(rows)) == 2
+    assert "row 3: `answer` is a number, that of row 2 a text: all must be of one kind." in capsys.readouterr().err
+    assert look("data", data([{"prompt": "1?", "answer": 1}, {"prompt": "2?", "answer": 2.5}])) == 0
+
+
+def test_the_folder_one_is_in_has_a_name(recorded, monkeypatch, capsys):
+    monkeypatch.chdir(recorded("healthy-exact"))
+    assert look("run", ".") == 0
+    assert capsys.readouterr().out.startswith("run: healthy-exact\n")
+
+
+@pytest.mark.parametrize(("level", "status"), [("note", 0), ("skipped", 1)])
+def test_a_run_that_cannot_be_checked(tmp_path, level, status):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "reward": 0.5}\n')
+    assert look("run", tmp_path, "--fail-on", level) == status

@@ -144,3 +144,14 @@ def test_list_options(capsys):
     assert cli.main(["train", "--list-options"]) == 0
     said = capsys.readouterr().out
     assert all(f"--{name}" in said for name in ("task_prompts", "learning_rate", "num_generations", "risk_low"))
+
+
+def test_what_the_system_refuses_is_a_line(tmp_path, monkeypatch, capsys):
+    from riskpo.cli import doctor
+
+    def full(options, rest):
+        raise OSError(28, "No space left on device", str(tmp_path / "x"))
+
+    monkeypatch.setattr(doctor, "run", full)
+    assert cli.main(["doctor", "env"]) == 2
+    assert capsys.readouterr().err == f"riskpo: error: No space left on device ({tmp_path / 'x'})\n"

@@ -79,3 +79,9 @@ def test_a_question_that_only_overlaps_is_a_note():
     none = dataclasses.replace(seen, overlaps=(Overlap("a/test", 0, 0, 0, 9),))
     assert CHECKS["benchmark_questions"](none) is None
     assert "r1: why" in CHECKS["known_defects"](seen).evidence
+
+
+def test_a_row_without_a_gold_is_no_conflict():
+    rows = [{"prompt": "1 + 1?", "answer": gold} for gold in ("2", "", None)]
+    assert codes(rows) == {("error", "missing_golds"), ("note", "repeats")}
+    assert ("warning", "conflicts") in codes([*rows, {"prompt": "1 + 1?", "answer": "3"}])

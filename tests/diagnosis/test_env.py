@@ -107,3 +107,11 @@ def test_this_machine(tmp_path, monkeypatch):
     assert bool(seen.sandbox) != bool(seen.sandbox_error)
     assert "threads" in {finding.code for finding in check_env(seen).findings}
     assert list(tmp_path.iterdir()) == []  # looking makes no folder
+
+
+def test_a_file_is_no_folder_of_runs(tmp_path):
+    file = tmp_path / "runs"
+    file.write_text("")
+    found = [one for one in check_env(look(file)).findings if one.code == "disk"]
+    assert [one.level for one in found] == ["error"]
+    assert f"{file}, where runs go, is no folder" in found[0].evidence

@@ -57,3 +57,10 @@ def test_every_finding_is_documented():
             re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-") for line in lines if line[:1] == "#"
         }
         assert heading in headings, (page, heading)
+
+
+def test_skipped_is_the_least_that_fails():
+    assert fails([], "skipped", [Skipped("c", "a field")])
+    assert fails([finding("note")], "skipped")
+    assert not fails([], "skipped")
+    assert not fails([], "note", [Skipped("c", "a field")])

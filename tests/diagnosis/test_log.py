@@ -53,9 +53,10 @@ def test_scatter_of_known_values():
     [
         (None, "holds no metrics.jsonl"),
         ("{\n", "line 1: not JSON"),
+        ('{"step": 1, "reward": "0.3"}\n', "holds no row with a number `reward`"),
         ("[1]\n", "line 1: expected an object, got list"),
-        ('{"step": 1}\n', "holds no step with the metric reward"),
-        ("", "holds no step with the metric reward"),
+        ('{"step": 1}\n', "holds no row with a number `reward`"),
+        ("", "holds no row with a number `reward`"),
     ],
 )
 def test_files_that_are_no_log(tmp_path, lines, said):
@@ -63,6 +64,42 @@ def test_files_that_are_no_log(tmp_path, lines, said):
         (tmp_path / "metrics.jsonl").write_text(lines)
     with pytest.raises(DataError, match=said):
         read_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ('{"reward_range": [0', "arguments.json could not be read"),
+        ("[1]", "arguments.json holds a list, expected an object"),
+        ('{"reward_range": [1, 1]}', r"reward_range must be two finite numbers, the smaller first, got \[1, 1\]"),
+        ('{"reward_range": [null, null]}', "reward_range must be two finite numbers"),
+        ('{"reward_range": [0, Infinity]}', "reward_range must be two finite numbers"),
+        ('{"reward_range": 0}', "reward_range must be two finite numbers"),
+        ('{"max_grad_norm": "x"}', "max_grad_norm must be a number, got 'x'"),
+        ('{"reward_weights": 3}', "reward_weights must be a list of numbers, got 3"),
+    ],
+)
+def test_arguments_that_are_none(tmp_path, arguments, said):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "reward": 0.5}\n')
+    (tmp_path / "arguments.json").write_text(arguments)
+    with pytest.raises(DataError, match=said):
+        read_run(tmp_path)
+
+
+def test_bytes_that_are_no_text(tmp_path):
+    (tmp_path / "metrics.jsonl").write_bytes(b"\xff\xfe\x00\n")
+    with pytest.raises(DataError, match=r"metrics\.jsonl could not be read"):
+        read_run(tmp_path)
+
+
+def test_windows_are_of_rows_not_of_finite_values():
+    values = [None if n in (1, 2) else float(n) for n in range(30)]
+    rows = [{"step": n, "reward": values[n] if n < 27 else None} for n in range(30)]
+    log = as_log(rows)
+    assert log.rows == 30
+    assert log.head("reward") == [0.0, 3.0, 4.0]
+    assert log.tail("reward") == [25.0, 26.0]
+    assert as_log([{"step": n, "reward": None} for n in range(4)]).rows == 4
 
 
 def test_a_line_that_is_being_written(tmp_path):
@@ -88,5 +125,14 @@ def test_what_completions_say(tmp_path):
     Dataset.from_dict(table).to_parquet(str(tmp_path / "completions" / "completions_00001.parquet"))
     assert read_run(tmp_path).moved == {"right": 2.0, "wrong": 2.0, "right_down": 1.0, "wrong_up": 1.0}
     assert read_run(tmp_path / "metrics.jsonl").rows == 1
+    half = tmp_path / "completions" / "completions_00002.parquet"  # of a run that was killed while it wrote
+    half.write_bytes((tmp_path / "completions" / "completions_00001.parquet").read_bytes()[:300])
+    assert read_run(tmp_path).moved == {"right": 2.0, "wrong": 2.0, "right_down": 1.0, "wrong_up": 1.0}
+    (tmp_path / "eval").mkdir()
+    (tmp_path / "eval" / "after.json").write_text("{}")  # a file of a finished run is broken otherwise: one check less
+    broken = read_run(tmp_path)
+    assert (broken.rows, broken.moved) == (1, {})
+    assert "completions_00002.parquet could not be read" in broken.unread
+    half.unlink()
     (tmp_path / "arguments.json").write_text(json.dumps({"reward_weights": [2.0]}))
     assert read_run(tmp_path).moved == {}

@@ -9,7 +9,8 @@ import pytest
 
 from riskpo.diagnosis.finding import Finding, Skipped
 from riskpo.diagnosis.log import RunLog, as_log
-from riskpo.diagnosis.run import CHECKS, MEASURES, THRESHOLDS, check_run, fall_of, left_of_reward, threshold
+from riskpo.diagnosis.measures import MEASURES, THRESHOLDS, fall_of, left_of_reward, threshold
+from riskpo.diagnosis.run import CHECKS, check_run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.append(str(ROOT))
@@ -92,6 +93,13 @@ def test_entropy_collapse(left, reward, level):
     assert said("entropy_collapse", log(entropy=ends(0.7, 0.7 * left), reward=reward)) == level
 
 
+def test_one_step_of_another_kind_is_no_beginning():
+    """Entropy 5 in the first step, then steadily .4."""
+    assert said("entropy_collapse", log(100, entropy=[5.0] + [0.4] * 99)) is None
+    found = CHECKS["entropy_collapse"](log(100, entropy=[5.0] + [0.4] * 49 + [0.01] * 50))
+    assert found.evidence.startswith("The entropy fell from 0.400 to 0.010 (2%)")
+
+
 @pytest.mark.parametrize(("rise", "level"), [(0.012, None), (0.004, "warning"), (-0.1, "warning")])
 def test_a_reward_that_still_rises_is_no_collapse(rise, level):
     """Neighbouring steps .01 apart: a difference of two windows of ten has the standard error .0032, twice it .0063."""
@@ -127,6 +135,26 @@ def test_a_reward_that_never_changes_is_suspect():
         assert "riskpo doctor rewards" in found.change
 
 
+@pytest.mark.parametrize(("side", "reward"), [("wrong", 0.1), ("right", 0.9)])
+def test_a_steady_reward_within_the_range_is_another_matter(side, reward):
+    """Some response scored otherwise, in every step."""
+    found = CHECKS["uniform_prompts"](uniform(*((0.85, 0.0) if side == "wrong" else (0.0, 0.96)), reward=reward))
+    assert "ever scored otherwise" not in found.change
+
+
+def test_the_ends_are_those_of_the_declared_range():
+    found = CHECKS["uniform_prompts"](
+        log(
+            20,
+            {"reward_range": [-1.0, 1.0]},
+            reward=-1.0,
+            risk__frac_uniform_prompts_all_wrong=1.0,
+            risk__frac_uniform_prompts_all_right=0.0,
+        )
+    )
+    assert "No response ever scored otherwise" in found.change
+
+
 @pytest.mark.parametrize(
     ("norm", "clip", "reward", "level"),
     [
@@ -152,6 +180,31 @@ def test_length_drift(cut, length, level):
     assert said("length_drift", log(**columns)) == level
     columns["completions__mean_length"] = ends(10.0, 100.0)
     assert said("length_drift", log(**columns)) == (level if cut > 0.4 else None)
+
+
+@pytest.mark.parametrize(
+    ("reward", "level"),
+    [
+        ([0.33 + 0.0054 * n for n in range(100)], "note"),  # learned to be concise
+        ([0.33 + 0.002 * n for n in range(100)], "note"),
+        (0.85, "note"),
+        (0.3, "warning"),
+        ([0.6 - 0.003 * n for n in range(100)], "warning"),
+    ],
+)
+def test_shorter_and_better_is_no_alarm(reward, level):
+    lengths = [96.0 - 0.72 * n for n in range(100)]
+    given = {"reward": reward, "completions__mean_length": lengths, "completions__clipped_ratio": 0.0}
+    assert said("length_drift", log(100, **given)) == level
+
+
+@pytest.mark.parametrize(
+    ("cut", "reward", "level"), [(0.8, 0.3, "warning"), (0.8 - TINY, 0.3, None), (0.8, 0.81, None)]
+)
+def test_cut_from_the_first_step_on(cut, reward, level):
+    assert said("length_drift", log(completions__clipped_ratio=cut, reward=reward)) == level
+    columns = {"completions__clipped_ratio": cut, "completions__mean_length": 5.0}
+    assert said("length_drift", log(**columns, reward=reward)) == level
 
 
 @pytest.mark.parametrize(
@@ -188,16 +241,65 @@ def test_not_finite():
 
 def test_a_log_of_the_reward_alone():
     found = check_run(log(), "a run")
-    assert found.checked == ("divergence",)
-    assert {one.check for one in found.skipped} == {*CHECKS} - {"divergence"}
+    assert found.checked == ("not_finite", "divergence")
+    assert {one.check for one in found.skipped} == {*CHECKS} - {"not_finite", "divergence"}
     assert all(one.missing for one in found.skipped)
 
 
 def test_a_run_that_has_just_begun():
     found = check_run(log(9, reward=[0.5] * 4 + [0.0] * 5), "a run")
     assert not found.findings
-    assert not found.checked
-    assert {*found.skipped} == {Skipped(code, "10 logged steps with a reward (there are 9)") for code in CHECKS}
+    assert found.checked == ("not_finite",)
+    few = "10 logged steps with a reward (there are 9)"
+    assert {*found.skipped} == {Skipped(code, few) for code in CHECKS if code != "not_finite"}
+    (broken,) = check_run(log(9, reward=[0.5] * 8 + [math.nan]), "a run").findings
+    assert broken.evidence == "Not a finite number: reward in 1 of 9 logged steps."
+
+
+# --- numbers that are none, rewards outside their range ---
+
+
+def test_rewards_that_became_no_numbers():
+    """From row 20 of 100 on nothing is finite: the end is the end, not the middle, and says nothing."""
+    found = check_run(log(100, reward=[0.3] * 20 + [math.nan] * 80, entropy=[0.6] * 20 + [math.nan] * 80), "a run")
+    (finding,) = found.findings
+    assert (finding.level, finding.code) == ("error", "not_finite")
+    assert finding.evidence == "Not a finite number: reward in 80 of 100, entropy in 80 of 100 logged steps."
+    assert Skipped("divergence", "finite values of reward at the beginning and at the end") in found.skipped
+    assert found.facts == {
+        "logged steps": "100",
+        "reward": "0.3 at the beginning, not finite at the end",
+        "entropy": "0.6 at the beginning, not finite at the end",
+    }
+
+
+def test_a_reward_that_never_was_a_number():
+    found = check_run(log(reward=math.nan, risk__frac_unscorable=1.0), "a run")
+    assert [finding.code for finding in found.findings] == ["not_finite", "verifier_errors"]
+    assert "riskpo doctor rewards" in found.findings[0].change
+
+
+def test_single_steps_without_a_number_hide_no_fall():
+    rewards = ends(0.4, 0.0, 200)
+    rewards[5] = rewards[150] = math.nan
+    codes = [finding.code for finding in check_run(log(200, reward=rewards), "a run").findings]
+    assert codes == ["not_finite", "divergence"]
+
+
+@pytest.mark.parametrize("reward", [ends(0.0, -1.0, 200), [3.0 + 0.01 * n for n in range(200)]])
+def test_rewards_outside_their_range(reward):
+    """No share of [0, 1]: what reads shares says so; with the right range it speaks."""
+    found = check_run(log(200, reward=reward, grad_norm=0.0, risk__frac_unscorable=0.2), "a run")
+    assert [finding.code for finding in found.findings] == ["verifier_errors"]
+    missing = {one.check: one.missing for one in found.skipped}
+    assert missing["divergence"].startswith("rewards within a known reward_range, else [0, 1] (logged means go from ")
+    assert missing["starved_gradients"] == missing["divergence"]
+    found = check_run(log(200, {"reward_range": [-1.0, 5.0]}, reward=reward, grad_norm=0.0), "a run")
+    assert "divergence" in found.checked
+
+
+def test_a_fall_from_the_lowest_reward_is_none():
+    assert left_of_reward(log(200, reward=ends(0.0, -1.0, 200))) is None
 
 
 def test_every_threshold_has_its_reason_and_its_row():

@@ -1,11 +1,9 @@
 """The figure of a run: its panels from made-up metrics, also where a metric is missing."""
 
-import json
-
 import numpy as np
 import pytest
 
-from riskpo.reports.figures import read_metrics, run_figure, smooth
+from riskpo.reports.figures import run_figure, smooth
 
 METRICS = [
     {"step": 1, "reward": 0.1, "entropy": 2.0, "risk/score_mean": 0.5, "risk/q_low": 0.2, "risk/q_high": 1.0},
@@ -18,12 +16,6 @@ AFTER = {"correct": [0, 4, 8, 8], "samples": 8, "entropy": 0.5}
 
 def lines(axis):
     return {line.get_label(): line.get_xydata().tolist() for line in axis.lines if line.get_label()[0] != "_"}
-
-
-def test_read_metrics(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in METRICS))
-    assert read_metrics(tmp_path / "metrics.jsonl") == METRICS
-    assert read_metrics(tmp_path / "nothing.jsonl") == []  # a run shorter than logging_steps
 
 
 def test_panels():

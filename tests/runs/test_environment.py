@@ -8,7 +8,15 @@ import subprocess
 import sys
 
 from riskpo.atomic import read_json, write_json
-from riskpo.runs.environment import PACKAGES, commit_of, describe_environment, record_resume
+from riskpo.runs.environment import (
+    PACKAGES,
+    commit_of,
+    describe_environment,
+    is_secret,
+    masked,
+    masked_command,
+    record_resume,
+)
 
 
 def test_keys(monkeypatch):
@@ -69,3 +77,31 @@ def test_commit(tmp_path):
     (tmp_path / "a").write_text("2")
     assert commit_of(tmp_path) == clean + "-dirty"
     assert commit_of(tmp_path / "nowhere") is None
+
+
+def test_secrets():
+    for name in (
+        "hub_token",
+        "--hub-token",
+        "wandb_api_key",
+        "aws_secret_access_key",
+        "client_secret_id",
+        "DB_PASSWORD",
+        "passwd",
+        "key",
+        "token",
+    ):
+        assert is_secret(name), name
+    for name in ("num_tokens", "keyword", "max_prompt_tokens", "monkey", "keys", "tokenizer"):
+        assert not is_secret(name), name
+
+
+def test_values_of_secrets_are_masked_wherever_they_stand():
+    given = {"a": 1, "kwargs": {"token": "hf_x", "parts": [{"api_key": "y", "b": 2}]}}
+    assert masked(given) == {"a": 1, "kwargs": {"token": "***", "parts": [{"api_key": "***", "b": 2}]}}
+    assert (
+        masked_command("riskpo train 'my run' --hub_token hf_x --seed 3")
+        == "riskpo train 'my run' --hub_token '***' --seed 3"
+    )
+    assert masked_command("riskpo train 'my run' --seed 3") == "riskpo train 'my run' --seed 3"
+    assert masked_command("riskpo train it's --api-key=hf_x") == "riskpo train it's --api-key=***"

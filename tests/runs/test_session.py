@@ -339,3 +339,18 @@ def test_a_dry_run_touches_nothing(folder, arguments):
         "Nothing was written.\n"
     )
     assert everything_under(folder) == before
+
+
+def test_a_finished_run_does_not_fail_for_want_of_a_page(tmp_path, monkeypatch, capsys):
+    from rich.console import Console
+
+    from riskpo.reports.page import finish
+    from riskpo.runs import session
+
+    def broken(folder):
+        raise TypeError("no such thing")
+
+    monkeypatch.setattr(finish, "write_report", broken)
+    session._say_report(tmp_path / "a run", Console())
+    again = f"riskpo report '{tmp_path / 'a run'}'"
+    assert capsys.readouterr().out == f"no report was written: TypeError: no such thing\nagain: {again}\n"

@@ -71,7 +71,11 @@ def test_answers_stay_as_they_were_written(tmp_path):
         ),
         ("a.jsonl", JSONL + b'{"prompt": 5}\n', r"line 3: the prompt is neither a text nor a conversation: int\."),
         ("a.jsonl", JSONL + b'{"prompt": null}\n', r"line 3: the prompt is neither a text nor a conversation: null\."),
-        ("a.jsonl", b'{"answer": "1"}\n{"answer": 2}\n', r"a\.jsonl could not be read as json: Expected bytes, got"),
+        (
+            "a.jsonl",
+            b'{"answer": "1"}\n{"answer": 2}\n',
+            r"a\.jsonl, row 2: `answer` is a number, that of row 1 a text",
+        ),
         ("a.jsonl", b'{"prompt": "\xe9"}\n', r"a\.jsonl could not be read as json: 'utf-8' codec can't decode"),
         ("a.jsonl.gz", b"plain text", r"a\.jsonl\.gz could not be read as json: Not a gzipped file"),
         ("a.jsonl.gz", gzip.compress(JSONL * 99, mtime=0)[:40], r"could not be read as json: Compressed file ended"),

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from riskpo.diagnosis.finding import FAIL_ON
+
 EPILOG = """\
 examples:
   riskpo doctor env                                                 packages, GPU, disk, sandbox, hub, threads
@@ -53,7 +55,7 @@ def add_parser(verbs: Any, name: str) -> None:
     config.add_argument("--config", metavar="FILE", help="a YAML file of options")
     data = _kind(kinds, "data", "empty prompts, missing golds, repeats, conflicts, benchmark questions")
     data.add_argument("data", metavar="FILE|TASK", help="JSONL or parquet file, or a task of riskpo tasks")
-    data.add_argument("--answer", metavar="COLUMN", default="answer", help="the gold answers of a file")
+    data.add_argument("--answer", metavar="COLUMN", help="the gold answers of a file (default: answer)")
     data.add_argument("--split", metavar="NAME", help="of a task (default: its first)")
     data.add_argument("--data-file", "--data_file", metavar="FILE", help="the task's data file")
     data.add_argument("--data-dir", "--data_dir", metavar="DIR", help="folder with the files of tasks and benchmarks")
@@ -75,9 +77,9 @@ def _kind(kinds: Any, name: str, about: str, epilog: str | None = None) -> argpa
     parser.add_argument(
         "--fail-on",
         "--fail_on",
-        choices=("error", "warning", "note", "never"),
+        choices=FAIL_ON,
         default="never",
-        help="exit with status 1 where a finding is at least this bad (default: never)",
+        help="exit with status 1 where a finding is at least this bad; skipped: or a check was (default: never)",
     )
     return parser
 
@@ -96,14 +98,18 @@ def _add_rewards(kinds: Any) -> None:
 
 def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
     """Runs the verb. Returns the exit status: 0, or 1 by --fail-on."""
+    from riskpo.cli.places import check_file
     from riskpo.errors import ConfigError, unknown_name
 
+    if flags and options.what in ("run", "data") and not flags[0].startswith("-"):
+        what = "run" if options.what == "run" else "file or task"
+        raise ConfigError(f"one {what} at a time: got {getattr(options, options.what)} and {' and '.join(flags)}.")
     if flags and options.what != "config":
         positional = ("what", "verb", "run", *(("data",) if options.what == "data" else ()))
         known = [f"--{name.replace('_', '-')}" for name in vars(options) if name not in positional]
         raise ConfigError(unknown_name("option", flags[0].split("=")[0], known))
-    if options.json is not None and not options.json.parent.is_dir():
-        raise ConfigError(f"--json {options.json}: the folder {options.json.parent} does not exist.")
+    if options.json is not None:
+        check_file("--json", options.json)
     if options.what == "rewards":
         return _rewards(options)
     looks: dict[str, Callable[[], Any]] = {
@@ -125,7 +131,7 @@ def _say(found: Any, options: argparse.Namespace) -> int:
     print_diagnosis(found, Console())
     if options.json is not None:
         write_json(options.json, diagnosis_json(found))
-    return int(fails(found.findings, options.fail_on))
+    return int(fails(found.findings, options.fail_on, found.skipped))
 
 
 def _env(options: argparse.Namespace) -> Any:
@@ -150,46 +156,24 @@ def _config(options: argparse.Namespace, flags: Sequence[str]) -> Any:
 
 
 def _data(options: argparse.Namespace) -> Any:
-    from riskpo.diagnosis.data import check_data, seen_in_rows, seen_in_task
-    from riskpo.errors import ConfigError, DataError
-    from riskpo.tasks.files import is_local, load_rows
-    from riskpo.tasks.loading import load
-    from riskpo.tasks.registry import get_data_task
-    from riskpo.tasks.source import data_folder
-    from riskpo.tasks.survey import load_benchmarks, survey
-
-    at_hand = data_folder(options.data_dir) is not None
-
-    def benchmarks(modality: str) -> Any:
-        try:
-            return load_benchmarks(modality, options.data_dir)[0] if at_hand else []
-        except DataError:  # none of this modality in the folder
-            return []
+    from riskpo.diagnosis.data import check_data, seen_in_file, seen_in_split
+    from riskpo.errors import ConfigError
+    from riskpo.tasks.files import is_local
 
     if is_local(options.data):
         if options.split or options.data_file:
             raise ConfigError("--split and --data-file are a task's: a file is looked at as it is.")
-        rows = load_rows(options.data).to_list()
-        if not {"prompt", "question"} & rows[0].keys():
-            raise DataError(f"{options.data} has neither the column prompt nor question; it has {', '.join(rows[0])}.")
-        return check_data(
-            seen_in_rows(rows, options.answer, [one for _, one in benchmarks("text")]), Path(options.data).name
-        )
-    task = get_data_task(options.data)
-    if not at_hand and not options.data_file:
-        raise DataError(
-            f"no file of task {task.name} at hand: give --data-dir (or RISKPO_DATA_DIR) or --data-file. Nothing is "
-            f"downloaded here; from the hub: riskpo tasks check {task.name}."
-        )
-    loaded = load(task, options.split, data_file=options.data_file, data_dir=options.data_dir)
-    return check_data(seen_in_task(loaded, survey(loaded, benchmarks(task.modality))), f"{task.name}/{loaded.split}")
+        return check_data(seen_in_file(options.data, options.answer, options.data_dir), Path(options.data).name)
+    if options.answer:
+        raise ConfigError("--answer is a file's: a task knows where its gold answers are.")
+    return check_data(*seen_in_split(options.data, options.split, options.data_file, options.data_dir))
 
 
 def _run(options: argparse.Namespace) -> Any:
     from riskpo.diagnosis.log import read_run
     from riskpo.diagnosis.run import check_run
 
-    return check_run(read_run(options.run), options.run.name)
+    return check_run(read_run(options.run), options.run.resolve().name)
 
 
 def _rewards(options: argparse.Namespace) -> int:
@@ -199,7 +183,7 @@ def _rewards(options: argparse.Namespace) -> int:
 
     from riskpo.atomic import write_json
     from riskpo.diagnosis.finding import fails
-    from riskpo.diagnosis.rewards import reward_findings
+    from riskpo.diagnosis.rewards import reward_findings, rows_to_judge
     from riskpo.errors import ConfigError
     from riskpo.reports.doctor import as_json, print_rewards
     from riskpo.rewards.battery import run_attacks
@@ -211,7 +195,7 @@ def _rewards(options: argparse.Namespace) -> int:
         if getattr(options, name) < least:
             raise ConfigError(f"--{name} must be at least {least}, got {getattr(options, name)}.")
     judge = Judge(load_reward(options.reward), options.reward, apart=True)
-    rows = _rows(options, judge.reward)
+    rows = rows_to_judge(options.data, judge.reward, options.reward, options.answer, options.rows)
     console = Console()
     sandbox = getattr(getattr(judge.reward, "verifier", None), "sandbox", None)
     if sandbox is not None:  # it was tried out when the reward was made
@@ -237,29 +221,3 @@ def _rewards(options: argparse.Namespace) -> int:
     if options.json is not None:
         write_json(options.json, as_json(gold, attacks, findings))
     return int(fails(findings, options.fail_on))
-
-
-def _rows(options: argparse.Namespace, reward: Any) -> list[dict[str, Any]]:
-    from riskpo.errors import DataError
-    from riskpo.rewards.adapters import VerifierReward
-    from riskpo.tasks.files import load_rows
-
-    data = load_rows(options.data)
-    names = data.column_names
-    if "prompt" not in names and "question" not in names:
-        raise DataError(f"{options.data} has neither the column prompt nor question; it has {', '.join(names)}.")
-    needed = reward.verifier.columns if isinstance(reward, VerifierReward) else (options.answer,)
-    missing = [name for name in needed if name not in names]
-    if missing:
-        raise DataError(f"reward {options.reward} needs the columns {missing}; {options.data} has {', '.join(names)}.")
-    if options.rows:
-        data = data.select(range(min(options.rows, len(data))))
-    rows: list[dict[str, Any]] = data.to_list()
-    if isinstance(reward, VerifierReward):
-        problems = reward.verifier.check_gold(rows)
-        if all(problem is not None for problem in problems):
-            raise DataError(
-                f"reward {options.reward} can use none of the {len(rows)} rows of {options.data}; of the first: "
-                f"{problems[0]}"
-            )
-    return rows

@@ -22,7 +22,7 @@ VERBS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point. Returns the exit status: 0, 2 for an error the user can mend, 130 for a stopped run."""
+    """Entry point. Returns the exit status: 0, 1 by --fail-on, 2 for an error the user can mend, 130 if stopped."""
     parser = argparse.ArgumentParser(
         prog="riskpo",
         description="Risk-sensitive post-training of language models with verifiable rewards.",
@@ -39,6 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
     except RiskPOError as error:
         print(f"riskpo: error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # a disk that is full, a file that is gone: nothing that a traceback would say better
+        place = f" ({error.filename})" if error.filename else ""
+        print(f"riskpo: error: {error.strerror or error}{place}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nriskpo: stopped.", file=sys.stderr)

@@ -101,17 +101,15 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
 
 def _output(options: argparse.Namespace) -> Path:
     """Where the page goes, checked before anything is read."""
-    from riskpo.errors import ConfigError
+    from riskpo.cli.places import check_file, check_folder
 
     output: Path | None = options.output
     if output is None:
         output = options.runs[0] / "report.html" if len(options.runs) == 1 else Path("report.html")
-    elif output.is_dir():
-        raise ConfigError(f"--output {output} is a folder: name a file, e.g. {output / 'report.html'}.")
-    elif not output.parent.is_dir():
-        raise ConfigError(f"--output {output}: the folder {output.parent} does not exist.")
-    if options.figures is not None and options.figures.exists() and not options.figures.is_dir():
-        raise ConfigError(f"--figures {options.figures} is a file: name a folder.")
+    if options.output is not None or output.parent.is_dir():  # else the run is what does not exist
+        check_file("--output", output)
+    if options.figures is not None:
+        check_folder("--figures", options.figures)
     return output
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from riskpo.atomic import read_json
 from riskpo.evaluation.passk import pass_at_k
-from riskpo.reports.figures import read_metrics
+from riskpo.runs.files import read_metrics
 
 CURVES = ("reward", "entropy")
 Curve = dict[int, float]
@@ -56,7 +56,7 @@ def read_run(folder: Path, seed: int) -> RunResult:
     arguments = read_json(folder / "arguments.json")
     environment = read_json(folder / "environment.json")
     every = int(max(arguments["logging_steps"], 1))
-    rows = read_metrics(folder / "metrics.jsonl")
+    rows = read_metrics(folder / "metrics.jsonl").rows
     packages = {name: environment["packages"].get(name, "none") for name in ("torch", "transformers", "trl")}
     return RunResult(
         seed=seed,

@@ -6,13 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from riskpo.diagnosis.finding import Diagnosis, Finding, Level, Outcome, Skipped, diagnosis
+from riskpo.errors import DataError
 from riskpo.rewards.judge import Row, gold_text, prompt_text
 from riskpo.tasks.base import Item
-from riskpo.tasks.loading import Loaded
+from riskpo.tasks.files import load_rows
+from riskpo.tasks.loading import Loaded, load
 from riskpo.tasks.overlap import Benchmark, group
-from riskpo.tasks.survey import Overlap, Survey, overlaps_with
+from riskpo.tasks.registry import get_data_task
+from riskpo.tasks.source import data_folder
+from riskpo.tasks.survey import Overlap, Survey, load_benchmarks, overlaps_with, survey
 
-PAGE = "docs/tasks.md#repeats-conflicts-overlaps"
+PAGE = "docs/doctor.md#data"
 _TESTS = {"tests", "test", "test_list"}
 _SHOWN = 5
 
@@ -64,15 +68,62 @@ def seen_in_rows(rows: Sequence[Row], answer: str, benchmarks: Sequence[Benchmar
     graded = any(answer in row or _TESTS & row.keys() for row in rows)
     asked = [item for item in items if item.question.strip()]
     groups = group(asked)
+    golds = [item for item in asked if not _lacks_gold(item)]  # no gold is none that differs
     return Seen(
         len(items),
         groups.distinct,
         tuple(str(item.source_id) for item in items if not item.question.strip()),
         tuple(str(item.source_id) for item in items if _lacks_gold(item)) if graded else None,
-        tuple(tuple(str(asked[position].source_id) for position in rows) for rows in groups.conflicts),
+        tuple(tuple(str(golds[position].source_id) for position in rows) for rows in group(golds).conflicts),
         None,
         overlaps_with(asked, benchmarks) if benchmarks else None,
     )
+
+
+def seen_in_file(path: str, answer: str | None, data_dir: str | None) -> Seen:
+    """What is in a file of rows.
+
+    Args:
+        path: .jsonl, .json or .parquet.
+        answer: the column of gold answers, which must be there; None: `answer` where there is one.
+        data_dir: the folder of the benchmarks' files; None: that of RISKPO_DATA_DIR.
+
+    Raises:
+        DataError: a file that is none, or lacks a column.
+    """
+    data = load_rows(path)
+    names = data.column_names
+    if not {"prompt", "question"} & {*names}:
+        raise DataError(f"{path} has neither the column prompt nor question; it has {', '.join(names)}.")
+    if answer is not None and answer not in names:
+        raise DataError(f"--answer {answer}: {path} has no such column; it has {', '.join(names)}.")
+    benchmarks = [benchmark for _, benchmark in _benchmarks("text", data_dir)]
+    return seen_in_rows(data.to_list(), answer or "answer", benchmarks)
+
+
+def seen_in_split(name: str, split: str | None, data_file: str | None, data_dir: str | None) -> tuple[Seen, str]:
+    """What is in a split of a task, and what that is called; nothing is downloaded.
+
+    Raises:
+        ConfigError, DataError: no such task or split, or no file of it at hand.
+    """
+    task = get_data_task(name)
+    if data_folder(data_dir) is None and not data_file:
+        raise DataError(
+            f"no file of task {task.name} at hand: give --data-dir (or RISKPO_DATA_DIR) or --data-file. Nothing is "
+            f"downloaded here; from the hub: riskpo tasks check {task.name}."
+        )
+    loaded = load(task, split, data_file=data_file, data_dir=data_dir)
+    return seen_in_task(loaded, survey(loaded, _benchmarks(task.modality, data_dir))), f"{task.name}/{loaded.split}"
+
+
+def _benchmarks(modality: str, data_dir: str | None) -> list[tuple[Loaded, Benchmark]]:
+    if data_folder(data_dir) is None:
+        return []
+    try:
+        return load_benchmarks(modality, data_dir)[0]
+    except DataError:  # none of this modality in the folder
+        return []
 
 
 def _lacks_gold(item: Item) -> bool:

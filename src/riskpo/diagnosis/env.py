@@ -100,7 +100,7 @@ def look(runs: Path) -> Machine:
         {name: _version(name) for name in _names(requirements)},
         _accelerators(),
         Path("/dev/nvidiactl").exists(),
-        shutil.disk_usage(folder).free / GIB if os.access(folder, os.W_OK) else None,
+        shutil.disk_usage(folder).free / GIB if folder.is_dir() and os.access(folder, os.W_OK) else None,
         str(runs),
         {what: str(path) for what, path in caches.items() if not os.access(_existing(path), os.W_OK)},
         sandbox,
@@ -177,7 +177,7 @@ def disk(machine: Machine) -> Outcome:
         return Finding(
             "error",
             "disk",
-            f"The folder of runs, {machine.runs}, cannot be written.",
+            f"{machine.runs}, where runs go, is no folder, or cannot be written.",
             "Give another --runs_dir, or its rights.",
             f"{PAGE}#disk",
         )

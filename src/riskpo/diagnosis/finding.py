@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Level = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")  # the worst first
-FAIL_ON = (*LEVELS, "never")
+FAIL_ON = (*LEVELS, "skipped", "never")
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,20 @@ class Diagnosis:
     skipped: tuple[Skipped, ...]
     facts: dict[str, str]
 
+    @property
+    def quiet(self) -> tuple[str, ...]:
+        """The checks that were made and found nothing."""
+        spoke = {finding.code for finding in self.findings}
+        return tuple(code for code in self.checked if code not in spoke)
+
+    @property
+    def lacking(self) -> dict[str, list[str]]:
+        """What was missing, and which checks were skipped for it."""
+        missing: dict[str, list[str]] = {}
+        for one in self.skipped:
+            missing.setdefault(one.missing, []).append(one.check)
+        return missing
+
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
@@ -98,9 +112,11 @@ def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda finding: LEVELS.index(finding.level)))
 
 
-def fails(findings: Iterable[Finding], fail_on: str) -> bool:
-    """Whether a finding is at least as bad as `fail_on`, one of FAIL_ON."""
+def fails(findings: Iterable[Finding], fail_on: str, skipped: Collection[Skipped] = ()) -> bool:
+    """Whether a finding is at least as bad as `fail_on`, one of FAIL_ON; `skipped`: any finding, or a check skipped."""
     if fail_on == "never":
         return False
+    if fail_on == "skipped":
+        return bool(skipped) or any(True for _ in findings)
     bad = LEVELS[: LEVELS.index(fail_on) + 1]  # type: ignore[arg-type]
     return any(finding.level in bad for finding in findings)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from riskpo.diagnosis.finding import Finding, Level, worst_first
+from riskpo.errors import DataError
+from riskpo.rewards.adapters import VerifierReward
 from riskpo.rewards.battery import AttackResult
 from riskpo.rewards.gold_audit import GoldAudit
+from riskpo.tasks.files import load_rows
 
 PAGE = "docs/rewards.md#before-a-run-the-doctor"
 _SHOWN = 8  # rows named in a sentence
@@ -91,3 +95,33 @@ def _attack_findings(attacks: Sequence[AttackResult]) -> list[Finding]:
             change = "Close it, or take a built-in verifier."
             found.append(Finding("error" if result.full else "warning", "attack", evidence, change, PAGE))
     return found
+
+
+def rows_to_judge(source: str, reward: Any, name: str, answer: str, first: int = 0) -> list[dict[str, Any]]:
+    """The rows that a reward is tried on.
+
+    Args:
+        source: a file, or a hub id.
+        reward: as `riskpo.runs.rewards.load_reward` gives it; name: what it is called.
+        answer: the column of gold answers.
+        first: so many rows only; 0: all.
+
+    Raises:
+        DataError: columns that are missing, or golds that the reward can use none of.
+    """
+    data = load_rows(source)
+    names = data.column_names
+    if "prompt" not in names and "question" not in names:
+        raise DataError(f"{source} has neither the column prompt nor question; it has {', '.join(names)}.")
+    needed = reward.verifier.columns if isinstance(reward, VerifierReward) else (answer,)
+    missing = [column for column in needed if column not in names]
+    if missing:
+        raise DataError(f"reward {name} needs the columns {missing}; {source} has {', '.join(names)}.")
+    rows: list[dict[str, Any]] = data.select(range(min(first, len(data)))).to_list() if first else data.to_list()
+    if isinstance(reward, VerifierReward):
+        problems = reward.verifier.check_gold(rows)
+        if all(problem is not None for problem in problems):
+            raise DataError(
+                f"reward {name} can use none of the {len(rows)} rows of {source}; of the first: {problems[0]}"
+            )
+    return rows

@@ -25,13 +25,9 @@ def print_diagnosis(found: Diagnosis, console: Console) -> None:
     for name, value in found.facts.items():
         _say(f"  {name}: {value}", console)
     print_findings(found.findings, console)
-    quiet = [code for code in found.checked if code not in {finding.code for finding in found.findings}]
-    if quiet:
-        _say(f"nothing found by: {', '.join(quiet)}", console)
-    missing: dict[str, list[str]] = {}
-    for one in found.skipped:
-        missing.setdefault(one.missing, []).append(one.check)
-    for what, checks in missing.items():
+    if found.quiet:
+        _say(f"nothing found by: {', '.join(found.quiet)}", console)
+    for what, checks in found.lacking.items():
         _say(f"SKIPPED {', '.join(checks)}: needs {what}", console)
 
 

@@ -15,14 +15,15 @@ from riskpo.atomic import read_json, write_json
 from riskpo.evaluation.intervals import Interval, change_interval, question_interval
 from riskpo.evaluation.passk import pass_at_k
 from riskpo.reports.describe import describe_estimator
-from riskpo.reports.figures import read_metrics, run_figure
+from riskpo.reports.figures import run_figure
+from riskpo.runs.files import read_metrics
 
 
 def summarise(
     run_dir: Path, plan: Any, steps: int, before: dict[str, Any] | None, after: dict[str, Any] | None, console: Console
 ) -> None:
     """Writes figure.png and summary.json into the run's folder, and prints what they say."""
-    metrics = read_metrics(run_dir / "metrics.jsonl")
+    metrics = read_metrics(run_dir / "metrics.jsonl").rows
     what = describe_method(plan)
     figure = run_figure(metrics, before, after, f"{run_dir.name}: {what}")
     figure.savefig(run_dir / "figure.png", dpi=150)

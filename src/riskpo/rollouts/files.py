@@ -74,6 +74,23 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
+def without_half(files: Sequence[Path]) -> tuple[list[Path], Path | None]:
+    """Files of a run that may be writing, or was killed: the others, and the last one if it is not whole."""
+    if files and not is_whole(files[-1]):
+        return list(files[:-1]), files[-1]
+    return list(files), None
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file of completions was written to its end; the end of a parquet file says where all else is."""
+    if path.suffix != ".parquet":
+        return True
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(size - 4, 0))
+        return size >= 12 and file.read(4) == b"PAR1"
+
+
 def read_table(path: Path) -> Table:
     """The rows of a file, at least one.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 from riskpo.atomic import read_json, write_json
 
+_SECRET = re.compile(r"(^|_)(token|key)$|secret|passw(or)?d|credential")
 _ENGINE = ("torch", "transformers", "trl")
 PACKAGES = ("torch", "transformers", "trl", "accelerate", "datasets", "peft", "numpy", "vllm")
 
@@ -58,8 +60,25 @@ def record_resume(path: Path, now: dict[str, Any]) -> str | None:
 
 
 def is_secret(option: str) -> bool:
-    """Whether an option's value must not be written down: access tokens."""
-    return option.lstrip("-").replace("-", "_").endswith("_token")
+    """Whether an option's value must not be written down: access tokens, keys, secrets, passwords."""
+    return _SECRET.search(option.lstrip("-").replace("-", "_").lower()) is not None
+
+
+def masked(value: Any) -> Any:
+    """A value with those of secret options anywhere in it masked."""
+    if isinstance(value, dict):
+        return {key: "***" if is_secret(str(key)) else masked(part) for key, part in value.items()}
+    return [masked(part) for part in value] if isinstance(value, list) else value
+
+
+def masked_command(command: str) -> str:
+    """A command line with the values of secret options masked."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # no command of a shell
+        return re.sub(r"(--[\w-]+)(=|\s+)(\S+)", lambda m: f"{m[1]}{m[2]}***" if is_secret(m[1]) else m[0], command)
+    hidden = without_secrets(words)
+    return command if hidden == words else shlex.join(hidden)
 
 
 def without_secrets(arguments: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from riskpo.atomic import read_json, write_json, write_text
 from riskpo.diagnosis.config import check_config, setup_of
 from riskpo.engines.dynamic_sampling import check_dynamic_sampling
 from riskpo.engines.train_data import check_for_training
-from riskpo.errors import ConfigError, ResumeError, RiskPOError
+from riskpo.errors import ConfigError, ResumeError
 from riskpo.models.registry import resolve_model
 from riskpo.rewards.registry import REWARDS
 from riskpo.rewards.trial import try_reward
@@ -222,8 +223,10 @@ def _say_report(run_dir: Path, console: Console) -> None:
 
     try:
         said = f"report: {write_report(run_dir)}"
-    except (RiskPOError, OSError) as error:
-        said = f"no report was written: {error}"
+    except Exception as error:  # noqa: BLE001 - whatever it was, the run is over and its numbers are there
+        said = (
+            f"no report was written: {type(error).__name__}: {error}\nagain: riskpo report {shlex.quote(str(run_dir))}"
+        )
     console.print(said, highlight=False, soft_wrap=True, markup=False)
 
 

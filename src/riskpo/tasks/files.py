@@ -9,6 +9,7 @@ from typing import Any
 from riskpo.errors import DataError
 from riskpo.tasks.checks import KINDS, kind_of
 
+_KINDS_OF_JSON = {str: "text", bool: "truth value", int: "number", float: "number", list: "list", dict: "object"}
 _LOADERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 
 
@@ -32,6 +33,8 @@ def load_rows(name: str, split: str = "train", config: str | None = None, revisi
     if not is_local(name):
         return load_dataset(name, config, split=split, revision=revision)
     path = Path(name)
+    if path.is_dir():
+        raise DataError(f"{path} is a folder: give a file in it, *.jsonl, *.json or *.parquet.")
     if not path.is_file():
         raise DataError(f"the data file {path} does not exist.")
     kind = _kind(path)
@@ -43,12 +46,29 @@ def load_rows(name: str, split: str = "train", config: str | None = None, revisi
         if path.name.removesuffix(".gz").endswith(".jsonl"):
             rows = _read_lines(path)
             columns = dict.fromkeys(column for row in rows for column in row)
+            for column in columns:
+                _check_kinds(path, column, [row.get(column) for row in rows])
             return Dataset.from_dict({column: [row.get(column) for row in rows] for column in columns})
         return load_dataset(kind, data_files=str(path), split="train")
     except DataError:
         raise
     except Exception as error:
         raise DataError(f"the data file {path} could not be read as {kind}: {error}") from error
+
+
+def _check_kinds(path: Path, column: str, values: list[Any]) -> None:
+    """Whether a column holds values of one kind: a table has one type a column."""
+    first: tuple[str, int] | None = None
+    for number, value in enumerate(values, 1):
+        if value is None:
+            continue
+        kind = _KINDS_OF_JSON[type(value)]
+        first = first or (kind, number)
+        if kind != first[0]:
+            raise DataError(
+                f"{path}, row {number}: `{column}` is a {kind}, that of row {first[1]} a {first[0]}: all must be of "
+                "one kind."
+            )
 
 
 def _kind(path: Path) -> str | None:

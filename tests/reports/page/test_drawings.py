@@ -66,6 +66,65 @@ def test_nulls_are_gaps(tmp_path):
     assert [row[0] for row in draw_curves(BY_KEY["reward"], [read_record(folder)]).rows] == [1, 3]
 
 
+def test_all_figures_have_the_steps_of_the_run(tmp_path):
+    """Rewards that end at step 8 of 20 are drawn on the axis of all; the heat map ends where the run does."""
+    folder = made_run(tmp_path / "run")
+    rows = [metric_row(n) | ({"reward": None} if n > 8 else {}) for n in range(1, 21)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    record = read_record(folder)
+    laws = {"run": [law(n, [0.0, 1.0], [0.5, 0.5]) for n in (1, 11, 20)]}
+    heat = score_map([record], laws, {}).panels["run"].axes[0]
+    curves = [draw_curves(spec, [record]).panels[""].axes[0] for spec in CURVES]
+    for axis in (heat, *curves):
+        assert axis.get_xlim() == pytest.approx((0.62, 20.38))
+    cells = np.concatenate([path.vertices for path in heat.collections[0].get_paths()])
+    assert (cells[:, 0].min(), cells[:, 0].max()) == (0.5, 20.5)
+
+
+def test_lines_that_coincide_are_all_seen(record):
+    drawing = draw_curves(BY_KEY["clipping"], [record])
+    assert [line.get_linestyle() for line in drawing.panels[""].axes[0].lines] == ["-", "--", ":"]
+    (legend,) = drawing.panels[""].legends
+    assert [handle.get_linestyle() for handle in legend.legend_handles] == ["-", "--", ":"]
+
+
+def test_runs_and_metrics_have_legends_of_their_own(tmp_path):
+    records = named_apart([read_record(made_run(tmp_path / part / "run")) for part in "ab"])
+    figure = draw_curves(BY_KEY["clipping"], records).panels[""]
+    legends = figure.legends
+    widths = [line.get_linewidth() for line in figure.axes[0].lines]
+    assert widths == pytest.approx([2.3] * 3 + [1.6] * 3)  # equal runs do not hide each other
+    assert [[text.get_text() for text in one.get_texts()] for one in legends] == [
+        ["run", "run (2)"],
+        ["below", "above", "either"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("limit", "drawn", "said"),
+    [
+        (0.8, True, "max_grad_norm is 0.8 (grey line)."),
+        (9.0, False, "max_grad_norm is 9 and lies above the figure."),
+        (None, False, "what sets the step."),
+    ],
+)
+def test_limits_are_drawn(tmp_path, limit, drawn, said):
+    """Norms of .5 throughout."""
+    arguments = {} if limit is None else {"max_grad_norm": limit}
+    drawing = draw_curves(BY_KEY["gradient"], [read_record(made_run(tmp_path / "run", arguments=arguments))])
+    assert drawing.caption.endswith(said)
+    heights = [set(np.asarray(line.get_ydata()).tolist()) for line in drawing.panels[""].axes[0].lines]
+    assert ({limit} in heights) == drawn
+
+
+def test_windows_of_a_step_and_of_several(record):
+    sure = Measured(1.0, 0.01)
+    found = [Window(first, last, (sure,) * 7, sure) for first, last in ((1, 1), (2, 40))]
+    drawing = weight_map([record], {"run": found}, {})
+    legend = drawing.panels["run"].legends[0]
+    assert [text.get_text() for text in legend.get_texts()] == ["step 1", "steps 2\N{EN DASH}40"]
+
+
 def test_several_runs_are_overlaid(tmp_path):
     records = [read_record(made_run(tmp_path / "a")), read_record(without(made_run(tmp_path / "b"), "entropy"))]
     drawing = draw_curves(BY_KEY["reward"], records)

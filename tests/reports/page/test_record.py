@@ -43,6 +43,37 @@ def test_a_file_that_is_being_written(tmp_path):
         assert (f"{last.name} is not whole, and was left out: it was being written" in record.notes) == (steps == 8)
 
 
+@pytest.mark.parametrize("arguments", [{"max_steps": -1}, {"max_steps": 8}])
+def test_a_run_that_died_while_it_wrote_its_last_file(tmp_path, arguments):
+    """Planned by epochs, or after the last step, before the evaluation."""
+    folder = made_run(tmp_path / "run", steps=8, arguments=arguments)
+    (folder / "eval" / "after.json").unlink(missing_ok=True)
+    last = folder / "completions" / "completions_00008.parquet"
+    last.write_bytes(last.read_bytes()[:300])
+    record = read_record(folder)
+    assert [path.name for path in record.completion_files] == ["completions_00004.parquet"]
+    assert record.notes == [f"{last.name} is not whole, and was left out: it was being written"]
+
+
+def test_numbers_that_are_none_are_noted(tmp_path):
+    folder = made_run(tmp_path / "run")
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for row in rows[8:]:
+        row |= {"reward": None, "grad_norm": float("inf")}
+    del rows[0]["reward"]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert read_record(folder).notes == [
+        "reward not finite in 12 of 19 rows, first at step 9: lines leave these out",
+        "grad_norm not finite in 12 of 20 rows, first at step 9: lines leave these out",
+    ]
+
+
+def test_an_empty_file_of_metrics_is_noted(tmp_path):
+    folder = made_run(tmp_path / "run")
+    (folder / "metrics.jsonl").write_text("")
+    assert read_record(folder).notes == ["metrics.jsonl is empty: nothing was logged yet"]
+
+
 def test_a_run_that_has_just_begun(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()

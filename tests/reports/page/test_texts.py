@@ -42,6 +42,7 @@ def test_durations(seconds, text):
 
 
 def test_what_cannot_be_seen_is_written_out():
+    assert visible("a\u00adb\u180e\U000e0041\U000e007f") == "a<U+00AD>b<U+180E><U+E0041><U+E007F>"
     assert visible("a\x1b[31m\x00\u202eb\ud800\n\t") == "a<U+001B>[31m<U+0000><U+202E>b<U+D800>\n\t"
 
 

@@ -25,8 +25,9 @@ from riskpo.reports.page.rows import Rows, Sample, groups_of, read_rows, reward_
 from riskpo.reports.page.svg import inline_svg
 from riskpo.reports.page.texts import number, size, visible
 from riskpo.reports.page.views import RunView, differences, view
-from riskpo.rollouts.files import Table, read_table
-from riskpo.rollouts.read import rollouts_of
+from riskpo.risk.audit import LoggedStep
+from riskpo.rollouts.files import read_table
+from riskpo.rollouts.read import Rollouts, rollouts_of
 
 Say = Callable[[str], None]
 
@@ -97,6 +98,7 @@ def gather(folders: Sequence[Path], limits: Limits, say: Say = lambda line: None
     laws: dict[str, list[StepLaw]] = {}
     windows: dict[str, list[Window]] = {}
     why: dict[str, str] = {}
+    steps: dict[str, list[LoggedStep]] = {}
     for run, record in enumerate(records):
         say(f"reading {record.name}")
         tables = [read_table(path) for path in record.completion_files]
@@ -106,7 +108,13 @@ def gather(folders: Sequence[Path], limits: Limits, say: Say = lambda line: None
             why[record.name] = "no completions were logged"
             continue
         say(f"measuring {record.name}")
-        laws[record.name], windows[record.name], reason = _measured(record, own, run, tables, limits.seed)
+        try:
+            rollouts = rollouts_of(tables, reward_weights(record, tables[0]))
+            steps[record.name] = rollouts.steps
+            found = _measured(record, own, run, rollouts, limits.seed)
+            laws[record.name], windows[record.name], reason = found
+        except DataError as error:
+            reason = str(error).rstrip(".")
         if reason:
             why[record.name] = reason
     say("drawing")
@@ -121,7 +129,7 @@ def gather(folders: Sequence[Path], limits: Limits, say: Say = lambda line: None
     ]
     return Report(
         records,
-        [view(record) for record in records],
+        [view(record, steps.get(record.name, ())) for record in records],
         [one for one in wanted if isinstance(one, Drawing)],
         [one for one in wanted if isinstance(one, LeftOut)],
         differences(records),
@@ -131,14 +139,10 @@ def gather(folders: Sequence[Path], limits: Limits, say: Say = lambda line: None
 
 
 def _measured(
-    record: Record, rows: Rows, run: int, tables: Sequence[Table], seed: int
+    record: Record, rows: Rows, run: int, rollouts: Rollouts, seed: int
 ) -> tuple[list[StepLaw], list[Window], str]:
     """Laws of scores and weight by difficulty, and why there is none of one or the other."""
-    weights = reward_weights(record, tables[0])
-    try:
-        logged = logged_steps(record, rollouts_of(tables, weights), groups_of(rows, run), seed)
-    except DataError as error:
-        return [], [], str(error).rstrip(".")
+    logged = logged_steps(record, rollouts, groups_of(rows, run), seed)
     estimator = logged.config.estimator
     laws = step_laws(logged, seed)
     bundled = estimator in ("riskpo", "two_level")
@@ -214,6 +218,8 @@ def _hash(text: str) -> str:
 
 def about_sample(sample: Sample, seed: int) -> str:
     """Which completions are shown, in a sentence."""
+    if not sample.of:
+        return "No completions were logged."
     shown, total = number(len(sample.places)), number(sample.of)
     if len(sample.places) == sample.of:
         return f"All {total} logged completions."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -23,12 +24,15 @@ from riskpo.reports.page.drawing import (
     sampled_rows,
     series,
     short,
+    step_axis,
     thinned,
 )
 from riskpo.reports.page.palette import STYLE
 from riskpo.reports.page.record import Record
+from riskpo.reports.page.texts import is_number
 
 _LEAST = 5  # points of a running mean, so that a short run is no scribble
+_NEAR = 3.0  # a limit at most so many times as high as the figure is drawn into it
 _MANY = 30  # points from which on a line is smoothed, with the values behind it
 
 
@@ -42,6 +46,7 @@ class Curves:
         unit: of the vertical axis.
         ends: of the vertical axis; None: where the values end.
         needs: what has to be done for a run to log any of these.
+        limit: the option that is drawn as a line, with the metrics' unit.
         only_if_any: numbers of metrics that are left out where they are 0 throughout.
     """
 
@@ -54,6 +59,7 @@ class Curves:
     ends: tuple[float | None, float | None] = (None, None)
     needs: str = ""
     only_if_any: tuple[int, ...] = ()
+    limit: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,7 @@ class Line:
 
 
 COVARIANCES = "log_covariances=True logs them where the trainer does not know log-probabilities anyway"
+NO_STEP = "no step was logged yet"
 ENGINE = "TRL's metric; docs/method.md, section 9"
 CURVES = (
     Curves(
@@ -148,6 +155,7 @@ CURVES = (
         ),
         "tokens",
         (0.0, None),
+        limit="max_completion_length",
     ),
     Curves(
         "truncated",
@@ -193,6 +201,7 @@ CURVES = (
         (("grad_norm", "norm"),),
         "norm",
         (0.0, None),
+        limit="max_grad_norm",
     ),
 )
 
@@ -206,30 +215,58 @@ def draw_curves(spec: Curves, records: Sequence[Record]) -> Drawing | LeftOut:
     ]
     lines = [line for line in lines if len(line.steps) and (line.values.any() or line.number not in spec.only_if_any)]
     if not lines:
+        if not any(record.metrics for record in records):
+            return LeftOut(spec.title, NO_STEP)
         names = ", ".join(metric for metric, _ in spec.metrics)
         return LeftOut(spec.title, f"not logged: {names}" + (f" ({spec.needs})" if spec.needs else ""))
     figure, axis = new_figure()
     several = len(records) > 1
     with rc_context(STYLE):
         for line in lines:
-            color, dash = (color_of(line.run), dash_of(line.number)) if several else (color_of(line.number), "-")
+            # Dashed lines over a solid one: where they coincide, each is still seen.
+            color, dash = color_of(line.run if several else line.number), dash_of(line.number)
+            width = 1.6 + 0.7 * min(len(records) - 1 - line.run, 2)  # a run drawn later lies narrower on the one before
             many = len(line.steps) >= _MANY
             if many and (not several or len(spec.metrics) == 1):
                 axis.plot(*thinned(line.steps, line.values), color=color, alpha=0.25, linewidth=0.8)
-            axis.plot(*thinned(line.steps, smooth(line.values, _LEAST) if many else line.values), dash, color=color)
+            axis.plot(
+                *thinned(line.steps, smooth(line.values, _LEAST) if many else line.values),
+                linestyle=dash,
+                linewidth=width,
+                color=color,
+            )
         axis.set(xlabel="step", ylabel=spec.unit)
+        step_axis(axis, records)
+        limits = _draw_limits(axis, spec, records)
         _set_ends(axis, spec.ends)
-    legend(figure, _entries(spec, records, lines))
+    runs, metrics = _entries(spec, records, lines)
+    legend(figure, runs or metrics)
+    legend(figure, metrics if runs else [], below=True)
     columns, rows = _numbers(records, lines)
-    return Drawing(spec.key, spec.title, _missing(spec, records, lines), spec.see, {"": figure}, columns, rows)
+    return Drawing(spec.key, spec.title, _missing(spec, records, lines) + limits, spec.see, {"": figure}, columns, rows)
 
 
-def _entries(spec: Curves, records: Sequence[Record], lines: Sequence[Line]) -> list[Entry]:
+def _entries(spec: Curves, records: Sequence[Record], lines: Sequence[Line]) -> tuple[list[Entry], list[Entry]]:
+    """What colours say of runs, where there are several, and what dashes say of metrics."""
     numbers = sorted({line.number for line in lines})
-    if len(records) == 1:
-        return [(spec.metrics[n][1], color_of(n), "-", 1.0) for n in numbers] if len(numbers) > 1 else []
-    runs = [(short(records[run].name), color_of(run), "-", 1.0) for run in sorted({line.run for line in lines})]
-    return runs + ([(spec.metrics[n][1], GREY, dash_of(n), 1.0) for n in numbers] if len(numbers) > 1 else [])
+    several = len(records) > 1
+    metrics: list[Entry] = [(spec.metrics[n][1], GREY if several else color_of(n), dash_of(n), 1.0) for n in numbers]
+    runs: list[Entry] = [
+        (short(records[run].name), color_of(run), "-", 1.0) for run in sorted({line.run for line in lines})
+    ]
+    return runs if several else [], metrics if len(numbers) > 1 else []
+
+
+def _draw_limits(axis: Axes, spec: Curves, records: Sequence[Record]) -> str:
+    """Draws the runs' limit on a figure's metrics where it is near them; what the caption says of it."""
+    given: list[Any] = [record.arguments.get(spec.limit) for record in records]
+    values = sorted({float(value) for value in given if is_number(value) and value > 0})
+    top = axis.get_ylim()[1]
+    for value in values:
+        if value <= _NEAR * top:
+            axis.axhline(value, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)))
+    far = " and lies above the figure" if values and values[-1] > _NEAR * top else ""
+    return f" {spec.limit} is {', '.join(f'{value:g}' for value in values)}{far or ' (grey line)'}." if values else ""
 
 
 def _set_ends(axis: Axes, ends: tuple[float | None, float | None]) -> None:
@@ -281,7 +318,8 @@ def entropy_against_reward(records: Sequence[Record]) -> Drawing | LeftOut:
             steps, rewards, entropies = np.array(both, dtype=np.float64).T
             paths.append((run, steps, smooth(rewards, _LEAST), smooth(entropies, _LEAST)))
     if not paths:
-        return LeftOut(title, "not logged together: reward, entropy")
+        logged = any(record.metrics for record in records)
+        return LeftOut(title, "not logged together: reward, entropy" if logged else NO_STEP)
     figure, axis = new_figure()
     columns, rows = [*(["run"] if len(records) > 1 else []), "step", "reward", "entropy"], []
     with rc_context(STYLE):

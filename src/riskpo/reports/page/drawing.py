@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 
 from riskpo.reports.page.palette import DASHES, SERIES, STYLE, Dash
 from riskpo.reports.page.record import Record
+from riskpo.reports.page.texts import is_number
 
 Floats = NDArray[np.float64]
 Cell = str | int | float | None
@@ -63,16 +62,22 @@ def new_figure() -> tuple[Figure, Axes]:
         return figure, figure.subplots()
 
 
+def step_axis(axis: Axes, records: Sequence[Record]) -> None:
+    """Gives an axis of steps the ends that all figures over steps have: from the first row logged to the last.
+
+    So a line that ends early, as its values are no finite numbers any more, is seen to.
+    """
+    steps = [row["step"] for record in records for row in record.metrics]
+    if steps:
+        margin = 0.02 * (max(steps) - min(steps)) or 0.5
+        axis.set_xlim(min(steps) - margin, max(steps) + margin)
+
+
 def series(record: Record, name: str) -> tuple[Floats, Floats]:
     """Steps and values of a metric where it was logged as a finite number."""
     found = [(row["step"], row[name]) for row in record.metrics if is_number(row.get(name))]
     steps, values = np.array(found, dtype=np.float64).T if found else (np.empty(0), np.empty(0))
     return steps, values
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value is a finite number, other than a truth value."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def thinned(*arrays: Floats, most: int = MOST_POINTS) -> list[Floats]:
@@ -108,13 +113,14 @@ def short(name: str) -> str:
 Entry = tuple[str, str, Dash, float]
 
 
-def legend(figure: Figure, entries: Sequence[Entry], columns: int = 4) -> None:
-    """A legend above the axes.
+def legend(figure: Figure, entries: Sequence[Entry], columns: int = 4, *, below: bool = False) -> None:
+    """A legend above the axes, or below them.
 
     Args:
         figure: whose.
         entries: label, colour, dash, opacity.
         columns: at most so many.
+        below: for a second one, of another kind of entries.
     """
     if not entries:
         return
@@ -129,7 +135,7 @@ def legend(figure: Figure, entries: Sequence[Entry], columns: int = 4) -> None:
         figure.legend(
             handles,
             [label for label, *_ in ordered],
-            loc="outside upper left",
+            loc="outside lower left" if below else "outside upper left",
             ncols=fitting,
             handlelength=1.9,
             columnspacing=1.4,

@@ -91,6 +91,10 @@ def _about(view: RunView, *, several: bool) -> list[str]:
         lines += [*markdown_table(["", "before", "after", "change"], rows), f"{view.about_results}.", ""]
     lines += [*markdown_table(["", ""], [list(pair) for pair in view.facts])]
     lines += [*(f"- {markdown_text(note)}" for note in view.notes), ""] if view.notes else []
+    if view.diagnosis is not None:
+        said = [f"{one.level}, {one.code}: {one.text} ({one.documented})" for one in view.diagnosis.findings]
+        said += [f"nothing found by {', '.join(view.diagnosis.quiet)}"] if view.diagnosis.quiet else []
+        lines += ["Findings:", "", *(f"- {markdown_text(line)}" for line in said), ""] if said else []
     return lines
 
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from riskpo.errors import ConfigError, DataError, RewardError
-from riskpo.reports.page.drawing import is_number
 from riskpo.reports.page.record import Record
+from riskpo.reports.page.texts import is_number
 from riskpo.risk.advantages import score_law
 from riskpo.risk.audit import BIN_EDGES, LoggedStep, Replay, redrawn_gradients
 from riskpo.risk.config import RiskConfig

@@ -31,6 +31,7 @@ from riskpo.reports.page.drawing import (
     new_figure,
     series,
     short,
+    step_axis,
     thinned,
 )
 from riskpo.reports.page.laws import StepLaw, Window
@@ -64,12 +65,12 @@ def score_map(
     shown = [record for record in records if laws.get(record.name)]
     if not shown:
         return LeftOut(LAW, _reasons(records, why, several=len(records) > 1))
-    grids = {record.name: _grid(laws[record.name]) for record in shown}
+    grids = {record.name: _grid(laws[record.name], record.last_step) for record in shown}
     top = max(float(grid.shares.max()) for grid in grids.values())
     panels = {}
     rows: list[list[Cell]] = []
     for record in shown:
-        panels[record.name] = _law_panel(record, grids[record.name], top)
+        panels[record.name] = _law_panel(record, records, grids[record.name], top)
         found = laws[record.name]
         means: list[list[Cell]] = [[record.name, law.step, law.law.mean(), law.law.std()] for law in found]
         picked = sorted({round(i) for i in np.linspace(0, len(means) - 1, min(12, len(means)))})
@@ -100,7 +101,8 @@ class _Grid:
     shares: Floats
 
 
-def _grid(laws: Sequence[StepLaw]) -> _Grid:
+def _grid(laws: Sequence[StepLaw], last_step: int) -> _Grid:
+    """The cells, which end where the run does: half a step before its first and after its last one."""
     edges = _score_edges(laws)
     steps = np.array([law.step for law in laws], dtype=np.float64)
     parts = np.array_split(np.arange(len(laws)), min(_COLUMNS, len(laws)))
@@ -108,10 +110,11 @@ def _grid(laws: Sequence[StepLaw]) -> _Grid:
     middles = np.array([steps[part].mean() for part in parts])
     between = (middles[1:] + middles[:-1]) / 2
     first, last = (between[0] - middles[0], middles[-1] - between[-1]) if len(between) else (0.5, 0.5)
-    return _Grid(np.concatenate([[middles[0] - first], between, [middles[-1] + last]]), edges, shares)
+    sides = np.concatenate([[middles[0] - first], between, [middles[-1] + last]])
+    return _Grid(np.clip(sides, 0.5, max(last_step, laws[-1].step) + 0.5), edges, shares)
 
 
-def _law_panel(record: Record, grid: _Grid, top: float) -> Figure:
+def _law_panel(record: Record, records: Sequence[Record], grid: _Grid, top: float) -> Figure:
     """The heat map of a run: opacity of one colour, so that it reads the same on light and dark ground."""
     cells, colors = [], []
     for (column, row), share in np.ndenumerate(grid.shares):
@@ -126,6 +129,7 @@ def _law_panel(record: Record, grid: _Grid, top: float) -> Figure:
         entries = _quantile_lines(axis, record)
         axis.set(xlabel="step", ylabel="bundle score", ylim=(grid.edges[0], grid.edges[-1]))
         axis.set_xlim(grid.sides[0], grid.sides[-1])
+        step_axis(axis, records)
         axis.grid(False)
     legend(figure, entries)
     return figure
@@ -183,11 +187,11 @@ def weight_map(
             ]
             axis.set(xlabel="pass rate of the prompt", ylabel="weight", xlim=(0.0, 1.0))
             axis.set_ylim(min(0.0, axis.get_ylim()[0]), 1.15 * max(tops))
-        labels = [f"{window.first}{DASH}{window.last}" for window in found]
+        labels = [_steps(window) for window in found]
         legend(figure, [(label, BLUE, "-", strength) for label, strength in zip(labels, strengths, strict=True)], 3)
         panels[record.name] = figure
         for label, window in zip(labels, found, strict=True):
-            cells: list[Cell] = [label, *(_told(weight) for weight in window.weight_b)]
+            cells: list[Cell] = [label.split(" ")[1], *(_told(weight) for weight in window.weight_b)]
             rows.append([record.name, *cells] if len(records) > 1 else cells)
     caption = (
         "What the estimator multiplies a prompt's gradient with, by the prompt's pass rate, in windows of steps, faint "
@@ -198,6 +202,12 @@ def weight_map(
     caption += f" Not shown: {_reasons(missing, why, several=True)}." if missing else ""
     columns = [*(["run"] if len(records) > 1 else []), "steps", *(f"pass rate {name}" for name in BINS)]
     return Drawing("weight", WEIGHT, caption, "docs/method.md, sections 2 and 3", panels, columns, rows)
+
+
+def _steps(window: Window) -> str:
+    if window.first == window.last:
+        return f"step {window.first}"
+    return f"steps {window.first}{DASH}{window.last}"
 
 
 def _sure_bins(window: Window) -> list[int]:

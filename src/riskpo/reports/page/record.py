@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +11,13 @@ import yaml
 
 from riskpo.atomic import read_json
 from riskpo.errors import DataError
-from riskpo.reports.page.texts import visible
-from riskpo.rollouts.files import SUFFIXES, find_files
+from riskpo.reports.page.texts import is_number, visible
+from riskpo.rollouts.files import SUFFIXES, find_files, without_half
 from riskpo.rollouts.own import OwnRun, own_run
+from riskpo.runs.files import read_metrics, read_object
 
 Metrics = list[dict[str, Any]]
+WATCHED = ("reward", "loss", "grad_norm", "entropy")  # what the page says of values that are no finite numbers
 
 
 @dataclass(frozen=True)
@@ -74,16 +75,20 @@ def read_record(folder: Path) -> Record:
     notes: list[str] = []
     arguments = _object(folder / "arguments.json", notes, "which estimator the run had is not known")
     environment = _object(folder / "environment.json", notes, "versions, machine and command are not known")
-    metrics = _metrics(folder / "metrics.jsonl", notes)
+    metrics = read_metrics(folder / "metrics.jsonl")
+    notes += metrics.notes
     evaluations = {path.stem: _evaluation(path) for path in sorted((folder / "eval").glob("*.json"))}
     files = _completion_files(folder, notes)
+    half = None
+    if "after" not in evaluations:  # a run that goes on, or was killed
+        files, half = without_half(files)
     record = Record(
         visible(folder.resolve().name),
         folder,
         _settings(folder / "config.yaml"),
         arguments,
         environment,
-        metrics,
+        metrics.rows,
         evaluations,
         own_run(folder),
         files,
@@ -91,19 +96,20 @@ def read_record(folder: Path) -> Record:
     )
     if record.planned_steps is not None and "after" not in evaluations and record.last_step < record.planned_steps:
         notes.append(f"not finished: step {record.last_step} of {record.planned_steps} is the last one logged")
-        if files and not _is_whole(files[-1]):
-            notes.append(f"{files.pop().name} is not whole, and was left out: it was being written")
+    if half is not None:
+        notes.append(f"{half.name} is not whole, and was left out: it was being written")
+    notes += [_not_finite(record, name) for name in WATCHED if _bad_steps(record, name)]
     return record
 
 
-def _is_whole(path: Path) -> bool:
-    """Whether a file of completions was written to its end; the end of a parquet file says where all else is."""
-    if path.suffix != ".parquet":
-        return True
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(size - 4, 0))
-        return size >= 12 and file.read(4) == b"PAR1"
+def _bad_steps(record: Record, name: str) -> list[int]:
+    """The steps at which a metric was logged and was no finite number."""
+    return [row["step"] for row in record.metrics if name in row and not is_number(row[name])]
+
+
+def _not_finite(record: Record, name: str) -> str:
+    bad, logged = _bad_steps(record, name), sum(name in row for row in record.metrics)
+    return f"{name} not finite in {len(bad)} of {logged} rows, first at step {bad[0]}: lines leave these out"
 
 
 def named_apart(records: list[Record]) -> list[Record]:
@@ -145,38 +151,7 @@ def _object(path: Path, notes: list[str], without: str) -> dict[str, Any]:
     if not path.is_file():
         notes.append(f"{path.name} is missing: {without}")
         return {}
-    try:
-        values = read_json(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} could not be read: {error}") from error
-    if not isinstance(values, dict):
-        raise DataError(f"{path} holds a {type(values).__name__}, expected an object.")
-    return values
-
-
-def _metrics(path: Path, notes: list[str]) -> Metrics:
-    if not path.is_file():
-        notes.append("metrics.jsonl is missing: nothing was logged yet")
-        return []
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} could not be read: {error}") from error
-    lines = text.split("\n")
-    if lines[-1]:  # a run that is writing, or was killed while it did
-        notes.append(f"the last line of metrics.jsonl (line {len(lines)}) is not whole, and was left out")
-    return [_row(line, f"{path}, line {number}") for number, line in enumerate(lines[:-1], 1) if line.strip()]
-
-
-def _row(line: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not JSON ({error}).") from error
-    step = row.get("step") if isinstance(row, dict) else None
-    if not isinstance(step, int) or isinstance(step, bool):
-        raise DataError(f"{where}: expected an object with a whole number `step`, got {line:.80}.")
-    return dict(row)
+    return read_object(path)
 
 
 def _evaluation(path: Path) -> dict[str, Any]:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
 DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
-# What a browser would not show, or what would turn the text around it: controls, marks of direction, lone surrogates.
+# What a browser would not show, or what would turn the text around it: controls, soft hyphens,
+# marks of direction, tags, lone surrogates.
 _UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ud800-\udfff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
 )
 
 
 def visible(text: str) -> str:
     """The text with what cannot be seen written out as `<U+202E>`."""
     return _UNSEEN.sub(lambda match: f"<U+{ord(match[0]):04X}>", text)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number, other than a truth value."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def number(value: Any) -> str:

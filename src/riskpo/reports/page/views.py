@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from riskpo.diagnosis.finding import Diagnosis
+from riskpo.diagnosis.log import as_log, check_settings, mean, moved_of
+from riskpo.diagnosis.run import check_run
 from riskpo.reports.describe import describe_estimator
-from riskpo.reports.page.drawing import is_number
 from riskpo.reports.page.record import Record
-from riskpo.reports.page.texts import DASH, duration, number, plain, signed
+from riskpo.reports.page.texts import DASH, duration, is_number, number, plain, signed
 from riskpo.reports.summary import compare
-from riskpo.runs.environment import is_secret
+from riskpo.risk.audit import LoggedStep
+from riskpo.runs.environment import is_secret, masked, masked_command
 
 # Options that say where a run lies, not what it computes.
 _PLACES = {"output_dir", "logging_dir", "run_name", "runs_dir"}
@@ -43,6 +47,7 @@ class RunView:
         machine: label and value.
         commands: what repeats the run, each with a word.
         notes: what is missing.
+        diagnosis: what riskpo doctor run says of it; None where it has logged no reward.
     """
 
     name: str
@@ -55,10 +60,11 @@ class RunView:
     machine: list[tuple[str, str]]
     commands: list[tuple[str, str]]
     notes: list[str]
+    diagnosis: Diagnosis | None
 
 
-def view(record: Record) -> RunView:
-    """What is said of a run."""
+def view(record: Record, steps: Sequence[LoggedStep] = ()) -> RunView:
+    """What is said of a run; `steps`: its logged completions."""
     environment = record.environment
     packages = environment.get("packages")
     versions = [("riskpo", environment.get("riskpo")), ("commit", environment.get("commit"))]
@@ -72,12 +78,21 @@ def view(record: Record) -> RunView:
         _facts(record),
         results,
         about,
-        [(key, plain(value)) for key, value in record.settings.items() if not is_secret(key)],
+        [(key, plain(masked(value))) for key, value in record.settings.items() if not is_secret(key)],
         [(name, plain(value)) for name, value in versions if value is not None],
         [(name.replace("_", " "), _listed(value)) for name, value in machine_items],
         _commands(record),
         [*record.notes, *_doubts(record)],
+        _diagnosis(record, steps),
     )
+
+
+def _diagnosis(record: Record, steps: Sequence[LoggedStep]) -> Diagnosis | None:
+    check_settings(record.arguments, record.folder / "arguments.json")
+    log = as_log(record.metrics, record.arguments)
+    if not log.rows:
+        return None
+    return check_run(dataclasses.replace(log, moved=moved_of(steps, record.arguments)), record.name)
 
 
 def _doubts(record: Record) -> list[str]:
@@ -113,11 +128,11 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         steps += f" of {number(record.planned_steps)}"
     facts = [("steps", steps)]
     last = record.metrics[-1] if record.metrics else {}
-    tail = record.metrics[-max(len(record.metrics) // 20, 1) :]
+    log = as_log(record.metrics)  # its end is that of riskpo doctor run
     for name in ("reward", "entropy"):
-        values = [row[name] for row in tail if is_number(row.get(name))]
-        if values:
-            facts.append((f"{name} at the end", number(sum(values) / len(values))))
+        if log.logged(name):
+            values = log.tail(name)
+            facts.append((f"{name} at the end", number(mean(values)) if values else "not finite"))
     model = record.settings.get("model_name_or_path")
     facts += [("model", str(model))] if model else []
     data = record.settings.get("task") or record.settings.get("dataset")
@@ -177,7 +192,7 @@ def _cell(estimate: dict[str, Any], change: bool = False) -> str:
 def _commands(record: Record) -> list[tuple[str, str]]:
     commands = []
     if isinstance(record.environment.get("command"), str):
-        commands.append(("as it was started", record.environment["command"]))
+        commands.append(("as it was started", masked_command(record.environment["command"])))
     path = shlex.quote(str(record.folder / "config.yaml"))
     commands.append(("from its options, into a new folder", f"riskpo train --config {path}"))
     return commands
@@ -191,7 +206,7 @@ def differences(records: Sequence[Record]) -> list[tuple[str, list[str]]]:
     names = sorted({name for source in sources for name in source} - _PLACES)
     rows = []
     for name in names:
-        values = [plain(source[name]) if name in source else DASH for source in sources]
+        values = [plain(masked(source[name])) if name in source else DASH for source in sources]
         if len(set(values)) > 1 and not is_secret(name):
             rows.append((name, values))
     return rows

@@ -20,7 +20,7 @@
   });
 
   // ---- texts of a model: never markup, and nothing in them that acts unseen ----
-  const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]|\p{Cs}/gu;
+  const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\u{e0000}-\u{e007f}]|\p{Cs}/gu;
   function textOf(text, most = Infinity) {
     const cut = text.length > most ? text.slice(0, most) + "…" : text;
     const parts = document.createDocumentFragment();
