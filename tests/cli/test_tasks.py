@@ -135,6 +135,7 @@ def test_the_questions_of_an_evaluation(data):
     picture = {"id": "p", "question": "Find x.", "answer": "3", "image": "red.png"}
     write(data / "geometry3k_test.jsonl", [picture])
     flags = {"dataset": None, "split": None, "limit": 0, "limit_seed": 0, "data_dir": str(data), "template": None}
+    flags |= {"data_file": None, "dataset_revision": None, "system_prompt": None}
     maths, drawn = verb._sets(argparse.Namespace(tasks="aime24,geometry3k", **flags))
     assert (maths.name, maths.judge.name, maths.questions[0].name) == ("aime24", "math:boxed", "aime24/b")
     assert maths.describe()["source"]["file"] == "aime24.jsonl"

@@ -91,7 +91,7 @@ def test_equal_options_make_equal_and_hashable_configs():
         ),
         (
             lambda: RiskConfig.from_preset("zzz"),
-            "unknown preset 'zzz'. Allowed: exact, paper, prompt-mvar, released-easy, ",
+            "unknown preset 'zzz'. Allowed: exact, paper, prompt-mvar, recommended, ",
         ),
         (
             lambda: RiskConfig.from_preset("paper", {"bundel_size": 5}),

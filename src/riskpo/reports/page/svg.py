@@ -46,6 +46,8 @@ def inline_svg(figure: Figure, key: str, label: str) -> str:
     """
     file = io.StringIO()
     with rc_context({**STYLE, "svg.hashsalt": key}):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # a second pass of the layout would move things by hundredths of a point
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     root = ElementTree.fromstring(file.getvalue())
     for parent in list(root.iter()):
