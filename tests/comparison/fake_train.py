@@ -51,7 +51,10 @@ def begin(argv):
         sys.exit(f"{folder} exists already")
     write(folder / "config.yaml", options)
     generations = {"steps_per_generation": 2, "num_iterations": 1, "gradient_accumulation_steps": 1}
-    write(folder / "arguments.json", {"logging_steps": 1, **generations})
+    write(
+        folder / "arguments.json",
+        {"logging_steps": 1, "learning_rate": float(options.get("learning_rate", 6e-4)), **generations},
+    )
     packages = {"torch": "1", "transformers": "1", "trl": "1"}
     write(folder / "environment.json", {"riskpo": "0", "commit": "c", "packages": packages, "started": "now"})
     write(folder / "eval" / "before.json", evaluation(options, "before", 0.2))

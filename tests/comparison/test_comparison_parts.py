@@ -48,6 +48,11 @@ def test_names_and_options():
         ("exact,a:seed=3", "seed is of the whole comparison"),
         ("exact,a:model_name_or_path=b", "model_name_or_path is of the whole comparison"),
         ("exact,a:eval_prompts=3", "eval_prompts is of the whole comparison"),
+        ("exact,a:max_completion_length=3", "max_completion_length is of the whole comparison"),
+        ("exact,a:temperature=0.5", "temperature is of the whole comparison"),
+        ("exact,comparison.md:preset=exact", "names that begin with comparison are the report's"),
+        ("exact,a:preset='exact", "does not parse: No closing quotation"),
+        ("exact,a:schedule={1", "braces or brackets do not match"),
     ],
 )
 def test_entries_that_cannot_be(text, message):

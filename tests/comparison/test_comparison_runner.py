@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -160,6 +161,34 @@ def test_a_failed_trial_keeps_its_entry_from_being_run(tmp_path, monkeypatch):
     assert "| grpo | - | 0 | - | - | - |" in said
     assert "| grpo | pass@1 | - | - | - | - | not compared |" in said
     assert "| grpo | 0.0018 | - |  |" in said
+
+
+def test_runs_of_another_rate_than_the_trials_choose(whole, tmp_path):
+    """Trials that were done again may choose another rate; the table does not say it of runs that had the first."""
+    shutil.copytree(whole[0], tmp_path / "grid")
+    path = tmp_path / "grid" / "exact" / "seed-1" / "arguments.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "learning_rate": 0.123}))
+    with pytest.raises(ResumeError, match=r"exact: the trials choose learning rate .* now.* \(seed 1: 0\.123\)"):
+        run_comparison(design(tmp_path / "grid"), 2, lambda line: None, FAKE)
+
+
+def test_a_cell_with_a_page_may_be_started_anew(whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "grid")
+    cell = tmp_path / "grid" / "exact" / "seed-0"
+    (cell / "report.html").write_text("page")
+    (cell / "summary.json").unlink()
+    for checkpoint in cell.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+    done = run_comparison(design(tmp_path / "grid"), 2, lambda line: None, FAKE)
+    assert (done.failed, done.summary["entries"]["exact"]["done"]) == ({}, [0, 1])
+
+
+def test_means_over_different_seeds_are_said(whole, tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE_FAIL", "grpo/seed-1")
+    done = run_comparison(design(tmp_path), 2, lambda line: None, FAKE)
+    notes = " ".join(done.summary["notes"])
+    assert "the means are over different seeds (exact 0, 1; grpo 0)" in notes
+    assert "share one finished seed so far, the comparison is over questions alone" in notes
 
 
 def test_entries_and_seeds_may_be_added_and_options_may_not_change(whole, tmp_path):

@@ -179,7 +179,9 @@ def test_what_is_said_of_none():
     assert "b and a are not distinguishable by pass@1 with 4 seeds: +3.7 points" in found.sentence
     needed = seeds_needed(found.difference, paired_runs([0.1, -0.05, 0.05, 0.05]).spread, 1) - 4
     assert found.more_seeds == needed
-    assert f"About {needed} more seeds would be needed to find a difference of this size with 80 %" in found.sentence
+    assert (
+        f"About {needed} more seeds would be needed to find a difference of this size with about 80 %" in found.sentence
+    )
     assert "A true difference of " in found.sentence
 
 

@@ -34,7 +34,7 @@ from riskpo.evaluation.student import normal_quantile, t_quantile, t_within
 _MOST_SEEDS = 1_000_000
 _LIKE_NORMAL = 200  # degrees of freedom
 _SMALLEST_P = 1e-12  # what 1 - P(|T| <= t) can still tell from 0
-_POWER = f"{100 * POWER:g} %"
+_POWER = f"about {100 * POWER:g} %"
 
 Outcome = Literal["better", "worse", "not distinguishable", "not compared"]
 
@@ -254,6 +254,8 @@ def _sentence(one: Contrast, comparisons: int) -> str:
     numbers += "; paired t test" if one.over == "seeds" else f"; sign-flip test, {one.units} questions"
     if one.outcome == "not distinguishable":
         text = f"{a} and {b} are not distinguishable by {one.metric} with {seeds}: {numbers}."
+        if (one.p_holm or one.p) <= 1 - LEVEL + 1e-12:
+            text += " The interval holds 0, and overrules p."
         text += _missing(one) if one.over == "seeds" else ""
     else:
         text = f"{a} is {one.outcome} than {b} by {one.metric} with {seeds}: {numbers}."

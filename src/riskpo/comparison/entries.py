@@ -15,7 +15,20 @@ _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 SHARED = {
     "task",
     "task_seed",
+    "task_prompts",
+    "task_template",
+    "task_system_prompt",
+    "task_clean",
+    "task_decontaminate",
+    "data_dir",
+    "data_file",
     "dataset",
+    "dataset_split",
+    "dataset_config",
+    "dataset_revision",
+    "max_prompt_tokens",
+    "max_completion_length",  # evaluations sample with these two as well
+    "temperature",
     "reward",
     "model_name_or_path",
     "processes",
@@ -71,6 +84,8 @@ def _read_entry(text: str) -> Entry:
             unknown_name("preset or estimator", label, {*PRESETS, *CHOICES["estimator"]})
             + " Options of your own: label:option=value;option=value."
         )
+    if label.startswith("comparison"):
+        raise ConfigError(f"the label {label!r} in --estimators: names that begin with comparison are the report's.")
     if not _LABEL.fullmatch(label):
         raise ConfigError(f"the label {label!r} in --estimators may hold letters, digits, '.', '_' and '-'.")
     flags: list[str] = []
@@ -86,7 +101,10 @@ def _read_option(text: str, whole: str) -> list[str]:
         raise ConfigError(f"{whole!r} in --estimators: expected label:option=value;option=value, got {text!r}.")
     if name in SHARED or name.startswith("eval_"):
         raise ConfigError(f"{name} is of the whole comparison and not of one entry: give it as --{name} if at all.")
-    values = [value] if value[0] in _OPENING else shlex.split(value)
+    try:
+        values = [value] if value[0] in _OPENING else shlex.split(value)
+    except ValueError as error:
+        raise ConfigError(f"{whole!r} in --estimators: {text!r} does not parse: {error}.") from error
     return [f"--{name}", *values]
 
 
@@ -99,4 +117,6 @@ def _split(text: str, separator: str) -> list[str]:
             parts.append("")
         else:
             parts[-1] += character
+    if depth:
+        raise ConfigError(f"--estimators: braces or brackets do not match in {text!r}.")
     return parts

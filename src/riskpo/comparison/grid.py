@@ -36,6 +36,7 @@ _RUN_FILES = {
     "metrics.jsonl",
     "summary.json",
     "figure.png",
+    "report.html",
 }
 _RUN_FOLDERS = {"eval", "completions", "model", "runs"}
 
@@ -69,11 +70,6 @@ class Cell:
     def log(self) -> Path:
         """What the run prints goes here."""
         return self.folder.with_name(f"{self.folder.name}.log")
-
-    @property
-    def lock(self) -> Path:
-        """Held by the process that runs the cell, wherever it was started from."""
-        return self.folder.with_name(f".{self.folder.name}.lock")
 
 
 def state_of(folder: Path) -> State:

@@ -30,6 +30,7 @@ class RunResult:
         before: the right samples before training.
         curves: `reward` and `entropy` by step.
         versions: of what it was run with.
+        learning_rate: that it was trained with; None where that is not known.
     """
 
     seed: int
@@ -40,6 +41,7 @@ class RunResult:
     before: tuple[int, ...]
     curves: Mapping[str, Curve]
     versions: Mapping[str, str]
+    learning_rate: float | None = None
 
     def score(self, k: int) -> float:
         """Its pass@k."""
@@ -66,6 +68,7 @@ def read_run(folder: Path, seed: int) -> RunResult:
         unscorable=float(after["unscorable"]),
         before=tuple(before["correct"]),
         curves={name: read_curve(rows, name, every) for name in CURVES},
+        learning_rate=float(arguments["learning_rate"]),
         versions={"riskpo": environment["riskpo"], "commit": str(environment["commit"]), **packages},
     )
 

@@ -100,7 +100,7 @@ class Runner:
         self._running.remove(one)
         one.log.close()
         status, cell = one.process.returncode, one.cell
-        if status == 0 and state_of(cell.folder) == "done":
+        if state_of(cell.folder) == "done":  # also where it was asked to stop after its last evaluation
             self._say(f"{cell.name} done in {_duration(time.monotonic() - one.begun)}")
         elif self._stopping:
             self._say(f"{cell.name} stopped")

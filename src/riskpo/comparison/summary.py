@@ -5,6 +5,7 @@ It depends on the finished cells alone, not on the order in which they ran, nor 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from riskpo.comparison.design import Design
 from riskpo.comparison.results import CURVES, RunResult
 from riskpo.comparison.tuning import SEED as TUNING_SEED
 from riskpo.comparison.tuning import Choice
+from riskpo.errors import ResumeError
 from riskpo.evaluation.bounds import LEVEL
 from riskpo.evaluation.power import POWER
 
@@ -36,6 +38,7 @@ def summarise(design: Design, runs: Mapping[str, Sequence[RunResult]], choices: 
     for label, plan in design.plans.items():
         rate = choices[label].chosen if choices else f"{plan.training.learning_rate:g}"
         entries[label] = {"method": methods[label], "learning_rate": rate, "steps": plan.training.max_steps}
+        _check_rates(label, rate, runs[label])
         entries[label] |= _entry(sorted(runs[label], key=lambda r: r.seed), design.asked.seeds, ks)
     found = {
         "recipe": design.first.name,
@@ -53,6 +56,19 @@ def summarise(design: Design, runs: Mapping[str, Sequence[RunResult]], choices: 
         "sentences": [one.sentence for one in primary],
     }
     return {**found, "notes": _notes(design, runs, entries, choices)}
+
+
+def _check_rates(label: str, rate: str | None, runs: Sequence[RunResult]) -> None:
+    """Raises ResumeError where a finished run was trained with another learning rate than the table would say."""
+    known = {run.seed: run.learning_rate for run in runs if run.learning_rate is not None}
+    if rate is None or all(math.isclose(value, float(rate), rel_tol=1e-9) for value in known.values()):
+        return
+    other = {seed: value for seed, value in known.items() if not math.isclose(value, float(rate), rel_tol=1e-9)}
+    said = ", ".join(f"seed {seed}: {value:g}" for seed, value in sorted(other.items()))
+    raise ResumeError(
+        f"{label}: the trials choose learning rate {rate} now, and finished runs were trained with another ({said}). "
+        "Trials were removed or done again since: move those runs away, or compare with --no-tune in another folder."
+    )
 
 
 def _entry(runs: Sequence[RunResult], seeds: int, ks: Sequence[int]) -> dict[str, Any]:
@@ -112,6 +128,14 @@ def _notes(
                 f"{label}: the best learning rate, {choice.chosen}, is the {choice.at_edge} that was tried; a better "
                 "one may lie beyond."
             )
+    if choices and design.first.run.eval_ks[0] != 1:
+        notes.append(f"learning rates are chosen by pass@1, entries are judged by pass@{design.first.run.eval_ks[0]}.")
+    done = {label: entry["done"] for label, entry in entries.items()}
+    if len({tuple(seeds) for seeds in done.values()}) > 1:
+        listed = "; ".join(f"{label} {', '.join(map(str, seeds)) or 'none'}" for label, seeds in done.items())
+        notes.append(f"the means are over different seeds ({listed}); differences are over those that both have.")
+        if any(len(set(seeds) & set(done[design.asked.baseline])) == 1 for seeds in done.values()):
+            notes.append("where two entries share one finished seed so far, the comparison is over questions alone.")
     missing = sum(len(entry["missing"]) for entry in entries.values())
     if missing:
         total = len(entries) * design.asked.seeds

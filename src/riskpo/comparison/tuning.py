@@ -67,7 +67,7 @@ def choose(rates: Sequence[str], correct: Mapping[str, tuple[Sequence[int], int]
 
 def default_rates(rate: float) -> list[str]:
     """A third of a learning rate, itself, and three times it."""
-    return [f"{rate * factor:.3g}" for factor in FACTORS]
+    return [f"{rate * factor:.3g}" if factor != 1 else f"{rate:.12g}" for factor in FACTORS]
 
 
 def read_rates(text: str) -> list[str]:
@@ -80,11 +80,12 @@ def read_rates(text: str) -> list[str]:
         values = sorted(float(part) for part in text.split(","))
     except ValueError:
         raise ConfigError(f"--learning_rates takes numbers separated by commas, got {text!r}.") from None
-    if not all(0 < value < math.inf for value in values) or len(set(values)) < len(values):
+    written = [f"{value:.12g}" for value in values]
+    if not all(0 < value < math.inf for value in values) or len(set(written)) < len(values):
         raise ConfigError(f"--learning_rates takes different finite numbers > 0, got {text!r}.")
     if len(values) < 2:
         raise ConfigError(f"a single learning rate needs no trial: --learning_rate {text} --no-tune.")
-    return [f"{value:g}" for value in values]
+    return written
 
 
 def tuning_flags(run: RunArguments, max_steps: int, tune_steps: int | None) -> tuple[str, ...]:
