@@ -18,7 +18,7 @@ from transformers.cache_utils import DynamicLayer
 from riskpo.evaluation.backends import Completion, Request, Sampling, render
 from riskpo.evaluation.sampling import token_ids
 
-STRETCH = 32  # tokens between two looks at which sequences have ended
+STRETCH = 16  # tokens between two looks at which sequences have ended
 
 
 class TransformersBackend:
