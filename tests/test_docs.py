@@ -180,6 +180,18 @@ def test_the_recommendation_rests_on_what_was_measured(monkeypatch):
         assert max(means, key=means.get) == "two-level"
 
 
+def test_the_speed_of_an_evaluation_is_the_measured():
+    page = " ".join((ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8").split())
+    found = json.loads((ROOT / "benchmarks" / "results" / "evaluate.json").read_text(encoding="utf-8"))
+    mixed, equal = (
+        "{median:.2f} [{lowest:.2f}, {highest:.2f}]".format(**found[name]["ratio"]) for name in ("mixed", "equal")
+    )
+    assert f"it makes {mixed} times the tokens a second of a plain loop" in page
+    assert f"of many lengths, {equal} times where all have one length" in page
+    assert found["mixed"]["ratio"]["median"] >= 1.5
+    assert found["equal"]["ratio"]["median"] >= 1.0
+
+
 def test_agreement_with_the_harness_is_the_recorded(monkeypatch):
     """At least 500 texts a convention, 30 % right and 30 % wrong, every disagreement with its reason."""
     monkeypatch.syspath_prepend(str(ROOT / "experiments" / "verifier"))
