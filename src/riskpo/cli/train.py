@@ -101,12 +101,17 @@ def _print_plan(plan: Any, inputs: Any, console: Any) -> None:
         f"model: {describe_model(plan.model.model_name_or_path)}",
         f"training set: {rows}; held out: {len(inputs.held_out)} prompts",
         _sizes(plan),
+        *(['vLLM is not installed here: pip install "riskpo[vllm]"'] if _lacks_vllm(plan) else []),
         f"estimator: {describe_estimator(plan.training.risk_config)}",
         *(f"note: {note}" for note in (*plan.notes, *inputs.notes)),
         f"Checked: {', '.join(['options', *inputs.checked])}. Not checked: {', '.join(inputs.unchecked)}. Nothing was "
         "written.",
     ]
     console.print("\n" + "\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+
+
+def _lacks_vllm(plan: Any) -> bool:
+    return bool(plan.training.use_vllm) and importlib.util.find_spec("vllm") is None
 
 
 def _sizes(plan: Any) -> str:
@@ -119,9 +124,7 @@ def _sizes(plan: Any) -> str:
         said = f"prompts per generation: {training.prompts_per_generation}, {updates:g} updates of {each:g}"
         if training.max_steps > 0:
             said += f"; max_steps {training.max_steps} are {training.max_steps / updates:g} generations"
-    said += f", on {plan.run.processes} processes" if plan.run.processes else ""
-    missing = training.use_vllm and importlib.util.find_spec("vllm") is None
-    return said + ('\nvLLM is not installed here: pip install "riskpo[vllm]"' if missing else "")
+    return said + (f", on {plan.run.processes} processes" if plan.run.processes else "")
 
 
 def _list_options() -> int:
