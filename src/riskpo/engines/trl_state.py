@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import logging
 from typing import Any
@@ -14,6 +13,7 @@ from transformers.trainer_utils import has_length
 
 from riskpo.engines.dynamic_sampling import DrawState
 from riskpo.engines.generations import steps_between_generations
+from riskpo.engines.saved_state import restore_state, state_to_save
 from riskpo.errors import ConfigError, ResumeError
 from riskpo.risk.state import RiskState
 
@@ -39,8 +39,7 @@ class RiskStateCallback(TrainerCallback, ExportableState):  # type: ignore[misc]
         self.draws: DrawState | None = None  # of dynamic sampling, once it has drawn a prompt
 
     def state(self) -> dict[str, Any]:
-        generator = base64.b64encode(self.generator.get_state().numpy().tobytes()).decode()
-        saved: dict[str, Any] = {"risk_state": self.risk_state.to_dict(), "generator": generator}
+        saved = state_to_save(self.risk_state, self.generator)
         if self.draws is not None:
             saved["draws"] = dataclasses.asdict(self.draws)
         return {"args": {"seed": self.seed, "tracked": self.tracked}, "attributes": {"saved": saved}}
@@ -58,16 +57,9 @@ class RiskStateCallback(TrainerCallback, ExportableState):  # type: ignore[misc]
                 )
             return
         saved = (exported[0] if isinstance(exported, list) else exported)["attributes"]["saved"]
-        self.risk_state = RiskState.from_dict(saved["risk_state"])
-        if None not in (self.tracked, self.risk_state.tracked) and self.tracked != self.risk_state.tracked:
-            raise ResumeError(
-                f"the checkpoint tracks {self.risk_state.tracked}, the options now ask for {self.tracked}: resume "
-                "with the options the run was started with, or start a new run from the saved model."
-            )
+        self.risk_state = restore_state(saved, self.tracked, self.generator)
         if "draws" in saved:
             self.draws = DrawState(**saved["draws"])
-        buffer = bytearray(base64.b64decode(saved["generator"]))
-        self.generator.set_state(torch.frombuffer(buffer, dtype=torch.uint8))
 
     # What was gathered since the last log is not in a checkpoint: a log at each save leaves nothing to lose. This
     # callback comes after those that decide to save (the engine's own, and those given to the trainer).
