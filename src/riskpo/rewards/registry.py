@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -86,3 +89,22 @@ def make_reward(name: str) -> Callable[..., Any]:
             "package.module:function."
         )
     return REWARDS[name]()
+
+
+def own_reward(name: str) -> Callable[..., Any]:
+    """A user's reward function, `package.module:function`; the current folder is searched first.
+
+    Raises:
+        ConfigError: nothing callable there.
+    """
+    module_name, function_name = name.split(":", 1)
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+    except Exception as error:  # importing runs the user's code: whatever it raises, the reward cannot be loaded
+        raise ConfigError(f"the reward {name!r} cannot be loaded: {type(error).__name__}: {error}") from error
+    if not callable(function):
+        raise ConfigError(f"the reward {name!r} is a {type(function).__name__}, not a function.")
+    result: Callable[..., Any] = function
+    return result

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +9,7 @@ from typing import Any
 from riskpo.engines.trl_config import RiskPOConfig
 from riskpo.errors import ConfigError
 from riskpo.rewards.adapters import VerifierReward
-from riskpo.rewards.registry import REWARDS, make_reward
+from riskpo.rewards.registry import REWARDS, make_reward, own_reward
 from riskpo.rewards.shaping import WeightedSum
 
 # A reward of TRL's, which needs the longest completion that the run allows.
@@ -96,17 +93,7 @@ def load_reward(name: str, training: RiskPOConfig | None = None) -> Callable[...
         return _overlong(training)
     if name in REWARDS or ":" not in name or name.split(":")[0] in REWARDS:
         return make_reward(name)
-    module_name, function_name = name.split(":", 1)
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        function = getattr(importlib.import_module(module_name), function_name)
-    except Exception as error:  # importing runs the user's code: whatever it raises, the reward cannot be loaded
-        raise ConfigError(f"the reward {name!r} cannot be loaded: {type(error).__name__}: {error}") from error
-    if not callable(function):
-        raise ConfigError(f"the reward {name!r} is a {type(function).__name__}, not a function.")
-    result: Callable[..., Any] = function
-    return result
+    return own_reward(name)
 
 
 def _overlong(training: RiskPOConfig) -> Callable[..., Any]:

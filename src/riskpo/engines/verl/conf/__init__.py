@@ -1,0 +1,1 @@
+"""verl's configuration with riskpo's trainer, for Hydra."""
