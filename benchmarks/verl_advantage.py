@@ -1,6 +1,6 @@
 """Does the driver of a verl run wait longer for the advantages of RiskPO than for those of verl's own GRPO?
 
-    python benchmarks/verl_advantage.py    # in verl's environment, one thread; writes benchmarks/results/verl_advantage.json
+    python benchmarks/verl_advantage.py    # in verl's environment, one thread; benchmarks/results/verl_advantage.json
 
 The same batch through verl's own functions, estimator by estimator in turns: 0/1 rewards on the last of up to 3 072
 tokens, rows in random order, as the trainer hands them over. `trainer` is what verl's V1 trainer calls

@@ -15,7 +15,7 @@ from riskpo.diagnosis.config import flat_pass_rates
 from riskpo.rewards.registry import REWARDS
 from riskpo.risk import PRESETS, RiskConfig, RiskState, risk_advantages
 from riskpo.risk.config import CHOICES
-from riskpo.runs.arguments import recipes
+from riskpo.runs.recipes import recipes
 from riskpo.runs.rewards import OVERLONG
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -36,7 +36,8 @@ def test_presets_at_a_low_rate_have_no_finding(preset):
 
 def test_packaged_recipes_have_no_finding_that_warns():
     """The paper's recipes have notes: its bundles do not divide its steps, its clip range hardly ever binds."""
-    from riskpo.runs.arguments import plan_new, recipes
+    from riskpo.runs.arguments import plan_new
+    from riskpo.runs.recipes import recipes
 
     given = setup_of(plan_new("smollm2-multiplication", None, []), None)
     assert (given.prompts, given.responses, given.updates, given.needed) == (10, 4, 1, 200)

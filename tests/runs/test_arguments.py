@@ -4,8 +4,9 @@ import pytest
 import yaml
 
 from riskpo.errors import ConfigError, MissingExtraError, ResumeError
-from riskpo.runs.arguments import plan_new, plan_resumed, recipes
+from riskpo.runs.arguments import plan_new, plan_resumed
 from riskpo.runs.ranges import check_machine
+from riskpo.runs.recipes import recipes
 
 
 def options(plan):

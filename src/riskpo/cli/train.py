@@ -17,6 +17,8 @@ examples:
   riskpo train --config my.yaml --max_steps 100    your own data and model (see docs/own-data.md)
   riskpo train --resume runs/quickstart            go on from the last checkpoint
   riskpo train quickstart --dry-run                check options, data and reward, touch nothing
+  riskpo train paper-hard --engine verl            the same recipe on a Ray cluster (docs/engines.md)
+  riskpo train paper-hard --engine verl -- trainer.nnodes=2 actor_rollout_ref.rollout.max_num_seqs=512
 
 Every field of RiskPOConfig (and so of TRL's GRPOConfig and Transformers' TrainingArguments) and of TRL's ModelConfig is
 a flag; --list-options prints them all.
@@ -47,7 +49,7 @@ def add_parser(verbs: Any, name: str) -> None:
 
 def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
     """Runs the verb. Returns the exit status."""
-    from riskpo.errors import ConfigError
+    from riskpo.errors import ConfigError, MissingExtraError
 
     if options.list_options:
         return _list_options()
@@ -58,6 +60,12 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
         quieten()
     from rich.console import Console
 
+    from riskpo.runs.recipes import engine_of
+
+    if engine_of(recipe, options.config, options.resume, flags) == "verl":
+        return _run_verl(options, recipe, flags)
+    if importlib.util.find_spec("trl") is None:
+        raise MissingExtraError("trl", "trl")
     from riskpo.runs.arguments import plan_new, plan_resumed
     from riskpo.runs.session import check, execute
 
@@ -71,6 +79,47 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
         _print_plan(plan, inputs, console)
         return 0
     return execute(plan, inputs, console)
+
+
+def _run_verl(options: argparse.Namespace, recipe: str | None, flags: Sequence[str]) -> int:
+    from rich.console import Console
+
+    from riskpo.runs.recipes import read_recipe
+    from riskpo.runs.verl_plan import plan_verl, resume_verl
+    from riskpo.runs.verl_session import check_verl, execute_verl
+
+    console = Console()
+    if options.resume is not None:
+        plan = resume_verl(options.resume, flags)
+    else:
+        plan = plan_verl(*read_recipe(recipe, options.config), flags)
+    inputs = check_verl(plan)
+    if options.dry_run:
+        _print_verl(plan, inputs, console)
+        return 0
+    return execute_verl(plan, inputs, console)
+
+
+def _print_verl(plan: Any, inputs: Any, console: Any) -> None:
+    from pathlib import Path
+
+    from riskpo.reports.describe import describe_estimator
+    from riskpo.runs.verl_session import command_of, in_words
+
+    folder = plan.explicit_dir or Path(plan.run.runs_dir) / plan.name
+    rows = "a hub data set, not looked at" if inputs.train is None else f"{len(inputs.train)} prompts"
+    sizes = plan.sizes
+    lines = [
+        in_words(command_of(plan, inputs, folder)),
+        "",
+        f"training set: {rows}; held out: {len(inputs.held_out)} prompts",
+        f"prompts per step: {sizes.prompts}, {sizes.updates} updates of {sizes.mini_batch}; on {plan.run.processes} "
+        f"processes, {plan.run.nodes} machines",
+        f"estimator: {describe_estimator(plan.training.risk_config)}",
+        *(f"note: {note}" for note in inputs.notes),
+        "Checked: options, and where at hand training set and reward. Nothing was written.",
+    ]
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
 def recipe_and_flags(flags: Sequence[str]) -> tuple[str | None, Sequence[str]]:
@@ -128,10 +177,14 @@ def _sizes(plan: Any) -> str:
 
 
 def _list_options() -> int:
+    from riskpo.errors import MissingExtraError
+
+    if importlib.util.find_spec("trl") is None:
+        raise MissingExtraError("trl", "trl")
     from trl import ModelConfig, TrlParser
 
     from riskpo.engines.trl_config import RiskPOConfig
-    from riskpo.runs.arguments import RunArguments
+    from riskpo.runs.run_arguments import RunArguments
 
     TrlParser([RunArguments, RiskPOConfig, ModelConfig], prog="riskpo train RECIPE").print_help()
     return 0

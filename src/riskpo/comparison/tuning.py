@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from riskpo.errors import ConfigError
-from riskpo.runs.arguments import RunArguments
+from riskpo.runs.run_arguments import RunArguments
 from riskpo.runs.task_data import held_out_of
 from riskpo.tasks.base import BuiltInTask
 

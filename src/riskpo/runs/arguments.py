@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from importlib import resources
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
-import yaml
 from trl import ModelConfig, TrlParser
 
 from riskpo.engines.generations import resumable_steps
@@ -19,74 +17,12 @@ from riskpo.engines.trl_config import RiskPOConfig
 from riskpo.errors import ConfigError, ResumeError, unknown_name
 from riskpo.risk.presets import PRESETS
 from riskpo.runs.folder import last_checkpoint
+from riskpo.runs.recipes import flag_names, flag_value, read_recipe, read_yaml
+from riskpo.runs.run_arguments import RunArguments
 
 # What may change when a run is resumed: what it shows and keeps, and how long it goes on unless that changes what it
 # computes (`_depends_on_length`).
 RESUMABLE = {"max_steps", "num_train_epochs", "save_steps", "save_total_limit", "logging_steps", "report_to"}
-
-
-@dataclass
-class RunArguments:
-    """What is trained on what; everything else is RiskPOConfig's (training) or ModelConfig's (loading the model)."""
-
-    task: str | None = field(
-        default=None,
-        metadata={"help": "A task: gsm8k, chain, ... (`riskpo tasks` lists them), or several data sets: gsm8k,math."},
-    )
-    task_prompts: int = field(
-        default=0, metadata={"help": "Prompts drawn from the task; 0: as many as steps use, of a data set all."}
-    )
-    task_seed: int = field(default=1, metadata={"help": "Seed of the task's training prompts."})
-    task_template: str | None = field(default=None, metadata={"help": "Prompt template; the task's own if unset."})
-    task_system_prompt: str | None = field(
-        default=None, metadata={"help": "System message instead of the template's; empty: none."}
-    )
-    task_clean: bool = field(
-        default=False, metadata={"help": "Leave out known wrong golds, conflicts and repeats of the task."}
-    )
-    task_decontaminate: bool = field(
-        default=False, metadata={"help": "The same, and leave out what the benchmarks ask."}
-    )
-    data_dir: str | None = field(
-        default=None, metadata={"help": "Folder with the task's data files; else RISKPO_DATA_DIR, else the hub."}
-    )
-    data_file: str | None = field(default=None, metadata={"help": "The task's training data: a file of a known shape."})
-    dataset: str | None = field(default=None, metadata={"help": "Own data: JSONL or parquet file, or a hub id."})
-    dataset_split: str = field(default="train", metadata={"help": "Split of a hub data set."})
-    dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a hub data set."})
-    dataset_revision: str | None = field(default=None, metadata={"help": "Revision of a hub data set or task."})
-    max_prompt_tokens: int = field(
-        default=0, metadata={"help": "Leave out prompts that have more tokens, chat template included; 0: none."}
-    )
-    reward: list[str] = field(
-        default_factory=list,
-        metadata={
-            "help": "exact, numeric, math, choice, code, ... (docs/rewards.md), or package.module:function; several "
-            "are added up, and the first one is what an evaluation counts. The task's own if unset."
-        },
-    )
-    runs_dir: str = field(default="runs", metadata={"help": "Where runs without --output_dir get their folder."})
-    processes: int = field(
-        default=0,
-        metadata={"help": "Processes (GPUs) that the batch sizes are meant for; another number is an error. 0: any."},
-    )
-    threads: int = field(default=0, metadata={"help": "CPU threads of torch; 0: torch's choice."})
-    completions_every: int = field(
-        default=10, metadata={"help": "Steps between files of completions in the run's folder; 0: none."}
-    )
-    eval_prompts: int = field(default=0, metadata={"help": "Held-out prompts evaluated before and after; 0: none."})
-    eval_split: str = field(
-        default="test", metadata={"help": "Split of the task that is evaluated, or another task's name (aime24)."}
-    )
-    eval_offset: int = field(
-        default=0, metadata={"help": "Held-out prompts passed over before those that are evaluated: for other ones."}
-    )
-    eval_samples: int = field(default=64, metadata={"help": "Samples per held-out prompt."})
-    eval_batch_size: int = field(default=64, metadata={"help": "Sequences per batch of the evaluation."})
-    eval_at: list[int] = field(
-        default_factory=list, metadata={"help": "Steps after which the held-out prompts are evaluated as well."}
-    )
-    eval_ks: list[int] = field(default_factory=lambda: [1, 8, 32], metadata={"help": "The k of pass@k."})
 
 
 @dataclass(frozen=True)
@@ -112,11 +48,6 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
-def recipes() -> list[str]:
-    """Names of the packaged recipes."""
-    return sorted(path.name[:-5] for path in resources.files("riskpo.recipes").iterdir() if path.name.endswith(".yaml"))
-
-
 def plan_new(recipe: str | None, config: str | None, flags: Sequence[str], *, dry: bool = False) -> Plan:
     """A new run from a recipe's name or a YAML file, and flags that override it.
 
@@ -127,22 +58,13 @@ def plan_new(recipe: str | None, config: str | None, flags: Sequence[str], *, dr
     Raises:
         ConfigError: neither or both given, an unknown recipe, key or flag, a value that does not parse.
     """
-    if (recipe is None) == (config is None):
-        raise ConfigError(f"give either a recipe ({', '.join(recipes())}) or --config FILE.")
-    if recipe is not None:
-        if recipe not in recipes():
-            raise ConfigError(unknown_name("recipe", recipe, recipes()) + " Your own file: --config FILE.")
-        source = resources.files("riskpo.recipes") / f"{recipe}.yaml"
-        return _looked_at(recipe, _read_yaml(source.read_text(encoding="utf-8"), recipe), flags, dry)
-    path = Path(str(config))
-    if not path.is_file():
-        raise ConfigError(f"the configuration file {path} does not exist.")
-    return _looked_at(path.stem, _read_yaml(path.read_text(encoding="utf-8"), str(path)), flags, dry)
+    name, settings = read_recipe(recipe, config)
+    return _looked_at(name, settings, flags, dry)
 
 
 def _looked_at(name: str, settings: dict[str, Any], flags: Sequence[str], dry: bool) -> Plan:
     """A plan. The engine refuses options of a GPU where there is none: a dry run asks for a CPU there, and says so."""
-    if not dry or settings.get("use_cpu") or "use_cpu" in _flag_names(flags) or torch.accelerator.is_available():
+    if not dry or settings.get("use_cpu") or "use_cpu" in flag_names(flags) or torch.accelerator.is_available():
         return _plan(name, settings, flags)
     plan = _plan(name, settings, [*flags, "--use_cpu", "true"])
     kept = {key: value for key, value in plan.settings.items() if key != "use_cpu"}
@@ -156,13 +78,13 @@ def plan_resumed(folder: Path, flags: Sequence[str]) -> Plan:
         ResumeError: no run or no checkpoint there, or a flag that would change what the run computes.
     """
     last_checkpoint(folder)
-    changed = set(_flag_names(flags)) - RESUMABLE
+    changed = set(flag_names(flags)) - RESUMABLE
     if changed:
         raise ResumeError(
             f"{', '.join(sorted(changed))} cannot change when a run is resumed: it would be another run. "
             f"Allowed: {', '.join(sorted(RESUMABLE))}."
         )
-    settings = _read_yaml((folder / "config.yaml").read_text(encoding="utf-8"), str(folder / "config.yaml"))
+    settings = read_yaml((folder / "config.yaml").read_text(encoding="utf-8"), str(folder / "config.yaml"))
     plan = _plan(folder.name, {**settings, "output_dir": str(folder)}, flags)
     longer = [name for name in changed_length(flags) if plan.settings[name] != settings.get(name)]
     reason = _depends_on_length(plan.training)
@@ -175,7 +97,7 @@ def plan_resumed(folder: Path, flags: Sequence[str]) -> Plan:
 
 def changed_length(flags: Sequence[str]) -> list[str]:
     """The flags that change how long a run is."""
-    return sorted({"max_steps", "num_train_epochs"} & set(_flag_names(flags)))
+    return sorted({"max_steps", "num_train_epochs"} & set(flag_names(flags)))
 
 
 def _depends_on_length(training: RiskPOConfig) -> str | None:
@@ -201,7 +123,7 @@ def _plan(name: str, settings: dict[str, Any], flags: Sequence[str]) -> Plan:
 
     parser.error = fail
     allowed = {action.dest for action in parser._actions} - {"help"}
-    given = _flag_names(flags)
+    given = flag_names(flags)
     for key in [*settings, *(flag.removeprefix("no_") if flag not in allowed else flag for flag in given)]:
         if key not in allowed:
             raise ConfigError(unknown_name("option", key, allowed) + " All of them: riskpo train --list-options.")
@@ -242,8 +164,8 @@ def _plan(name: str, settings: dict[str, Any], flags: Sequence[str]) -> Plan:
 
 def _without_replaced_preset(settings: dict[str, Any], flags: Sequence[str]) -> dict[str, Any]:
     """The settings of a file, without a preset that an `--estimator` of another kind replaces: flags win over files."""
-    estimator, preset = _flag_value(flags, "estimator"), settings.get("preset")
-    if estimator is None or preset not in PRESETS or "preset" in _flag_names(flags):
+    estimator, preset = flag_value(flags, "estimator"), settings.get("preset")
+    if estimator is None or preset not in PRESETS or "preset" in flag_names(flags):
         return settings
     if PRESETS[preset].get("estimator", "riskpo") == estimator:
         return settings
@@ -273,28 +195,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     return value.to_dict() if hasattr(value, "to_dict") else value
-
-
-def _read_yaml(text: str, source: str) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source} is not valid YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{source} must hold a mapping of options, got {type(values).__name__}.")
-    return values
-
-
-def _flag_value(flags: Sequence[str], name: str) -> str | None:
-    """The value of `--name value` or `--name=value`, the last one given; None where it is not."""
-    found = None
-    for place, flag in enumerate(flags):
-        if flag == f"--{name}":
-            found = next(iter(flags[place + 1 :]), None)
-        elif flag.startswith(f"--{name}="):
-            found = flag.split("=", 1)[1]
-    return found
-
-
-def _flag_names(flags: Sequence[str]) -> list[str]:
-    return [flag[2:].split("=", 1)[0].replace("-", "_") for flag in flags if flag.startswith("--") and len(flag) > 2]

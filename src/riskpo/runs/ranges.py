@@ -51,6 +51,10 @@ def check_ranges(plan: Plan) -> None:
         wanted, allowed = _RANGES.get(name, ("a number", lambda _: True))
         if isinstance(value, (int, float)) and (math.isnan(value) or not allowed(value)):
             raise ConfigError(f"--{name} must be {wanted}, got {value}.")
+    if plan.run.nodes != 1:
+        raise ConfigError(
+            "--nodes is for --engine verl; under TRL the launcher knows the machines (accelerate launch)."
+        )
 
 
 def check_machine(plan: Plan) -> None:

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from riskpo.engines.trl_config import RiskPOConfig
 from riskpo.errors import ConfigError
 from riskpo.rewards.adapters import VerifierReward
 from riskpo.rewards.registry import REWARDS, make_reward, own_reward
 from riskpo.rewards.shaping import WeightedSum
+from riskpo.risk.config import RiskConfig
 
 # A reward of TRL's, which needs the longest completion that the run allows.
 OVERLONG = "soft_overlong"
 # What a built-in part can score; the others may do what they like.
 _SHAPING = {OVERLONG: (-1.0, 0.0), "tag_format": (0.0, 1.0)}
 _OVERLONG_SHARE = 0.2  # of the longest completion is where the punishment begins: DAPO's 4 096 of 20 480 tokens
+
+
+class RewardOptions(Protocol):
+    """The engine's options that a reward depends on."""
+
+    reward_weights: list[float] | None
+    max_completion_length: int | None
+
+    @property
+    def risk_config(self) -> RiskConfig: ...
 
 
 @dataclass(frozen=True)
@@ -27,14 +37,16 @@ class RunReward:
         train: the reward function that is trained on.
         judge: the first of its parts: what says whether an answer is right, and what an evaluation counts.
         columns: the columns of the data that the built-in parts need.
+        names: of its parts; none where a task brings its own.
     """
 
     train: Callable[..., Any]
     judge: Callable[..., Any]
     columns: tuple[str, ...]
+    names: tuple[str, ...] = ()
 
 
-def run_reward(names: list[str], training: RiskPOConfig) -> RunReward:
+def run_reward(names: list[str], training: RewardOptions) -> RunReward:
     """The reward of a run. Its weights are taken out of `training.reward_weights`, which TRL would count again.
 
     Args:
@@ -56,17 +68,17 @@ def run_reward(names: list[str], training: RiskPOConfig) -> RunReward:
         dict.fromkeys(column for name, one in zip(names, functions, strict=True) for column in _columns(name, one))
     )
     if len(functions) == 1:
-        return RunReward(functions[0], functions[0], columns)
+        return RunReward(functions[0], functions[0], columns, tuple(names))
     try:
         total = WeightedSum(functions, training.reward_weights)
     except ValueError as error:
         raise ConfigError(f"reward {names}: {error}") from error
     _check_range(names, total.weights, training)
     training.reward_weights = None
-    return RunReward(total, functions[0], columns)
+    return RunReward(total, functions[0], columns, tuple(names))
 
 
-def _check_range(names: list[str], weights: list[float], training: RiskPOConfig) -> None:
+def _check_range(names: list[str], weights: list[float], training: RewardOptions) -> None:
     """The sum must fit the declared range: better said now than after the first generation."""
     if not all(name in _SHAPING or name in REWARDS for name in names):
         return
@@ -83,7 +95,7 @@ def _check_range(names: list[str], weights: list[float], training: RiskPOConfig)
         )
 
 
-def load_reward(name: str, training: RiskPOConfig | None = None) -> Callable[..., Any]:
+def load_reward(name: str, training: RewardOptions | None = None) -> Callable[..., Any]:
     """A built-in reward by name, or a function as `package.module:function` (the current folder is searched first).
 
     Raises:
@@ -96,7 +108,7 @@ def load_reward(name: str, training: RiskPOConfig | None = None) -> Callable[...
     return own_reward(name)
 
 
-def _overlong(training: RiskPOConfig) -> Callable[..., Any]:
+def _overlong(training: RewardOptions) -> Callable[..., Any]:
     from trl.rewards import get_soft_overlong_punishment
 
     longest = training.max_completion_length

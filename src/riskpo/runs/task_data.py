@@ -4,18 +4,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from riskpo.atomic import read_json
 from riskpo.errors import ConfigError, DataError
-from riskpo.runs.arguments import Plan, RunArguments
-from riskpo.runs.rewards import RunReward, run_reward
+from riskpo.runs.rewards import RewardOptions, RunReward, run_reward
+from riskpo.runs.run_arguments import RunArguments
 from riskpo.tasks.asked import Asking, check_asking, needs_hub, task_rows
 from riskpo.tasks.base import BuiltInTask, DataTask, Rows, Task
 from riskpo.tasks.registry import get_task
 from riskpo.tasks.rows import as_dataset, drawn
 
 RECORD = "task.json"  # in a run's folder: where its rows came from
+
+
+class TaskOptions(RewardOptions, Protocol):
+    """The engine's options that a task's rows and reward depend on."""
+
+    allow_duplicate_prompts: bool
+
+
+class Planned(Protocol):
+    """A run, whatever engine trains it."""
+
+    @property
+    def run(self) -> RunArguments: ...
+    @property
+    def training(self) -> TaskOptions: ...
+    @property
+    def checkpoint(self) -> Path | None: ...
+    @property
+    def explicit_dir(self) -> Path | None: ...
 
 
 @dataclass(frozen=True)
@@ -50,7 +69,7 @@ def asking_of(run: RunArguments) -> Asking:
     )
 
 
-def task_inputs(plan: Plan, count: int, *, hub: bool, reward: RunReward | None = None) -> TaskInputs:
+def task_inputs(plan: Planned, count: int, *, hub: bool, reward: RunReward | None = None) -> TaskInputs:
     """The inputs of a run that names a task.
 
     Args:
@@ -179,7 +198,7 @@ def _held_out_task(tasks: list[Task], run: RunArguments) -> tuple[Task, str]:
     return other, "test"
 
 
-def _reward(plan: Plan, tasks: list[Task], asking: Asking) -> RunReward:
+def _reward(plan: Planned, tasks: list[Task], asking: Asking) -> RunReward:
     if plan.run.reward:
         return run_reward(plan.run.reward, plan.training)
     if isinstance(tasks[0], BuiltInTask):
@@ -210,7 +229,7 @@ def _check_repeats(name: str, rows: Rows) -> None:
         )
 
 
-def _kept_commits(plan: Plan) -> dict[str, str]:
+def _kept_commits(plan: Planned) -> dict[str, str]:
     """The commits that a resumed run began with: the hub may have moved on."""
     if plan.checkpoint is None or plan.explicit_dir is None:
         return {}

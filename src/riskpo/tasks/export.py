@@ -37,25 +37,49 @@ def verl_rows(loaded: Loaded, template: Template, system: str | None = None) -> 
     rows: Rows = []
     for index, (item, made) in enumerate(zip(loaded.items, rows_of(loaded, template, system), strict=True)):
         fields = {column: made[column] for column in made if column in item.fields}
-        extra = {
-            "split": loaded.split,
-            "index": index,
-            "prompt_id": made["prompt_id"],
-            "question": item.question,
-            **fields,
-        }
         truth = json.dumps(dict(item.fields), ensure_ascii=False) if item.answer is None else item.answer
-        row = {
-            "data_source": _VERL_SOURCES.get(task.name, task.hub or task.name),
-            "prompt": [_flat(message) for message in made["prompt"]],
-            "ability": task.ability,
-            "reward_model": {"style": "rule", "ground_truth": truth},
-            "extra_info": extra,
-        }
-        if "image" in made:
-            row["images"] = [_embedded(made["image"])]
-        rows.append(row)
+        named = {"prompt_id": made["prompt_id"], "question": item.question, **fields}
+        source = _VERL_SOURCES.get(task.name, task.hub or task.name)
+        rows.append(_verl_row(made, source, task.ability, truth, {"split": loaded.split, "index": index, **named}))
     return rows
+
+
+def as_verl_rows(rows: Rows, source: str, split: str) -> Rows:
+    """A run's rows in verl's columns: `answer` is the gold, or where there is none JSON of all the other columns.
+
+    Args:
+        rows: as TRL takes them, prompts as conversations.
+        source: what they are called in verl's metrics.
+        split: the split's name.
+
+    Raises:
+        DataError: a prompt that is a text.
+    """
+    found: Rows = []
+    for index, row in enumerate(rows):
+        if isinstance(row["prompt"], str):
+            raise DataError(
+                f"row {index}: the prompt is a text, and verl's prompts are conversations: "
+                '[{"role": "user", "content": ...}], or another --task_template.'
+            )
+        fields = {key: value for key, value in row.items() if key not in ("prompt", "answer", "image", "images")}
+        answer = row.get("answer")
+        truth = json.dumps(fields, ensure_ascii=False) if answer is None else str(answer)
+        extra = {"split": split, "index": index, **fields}
+        found.append(_verl_row(row, source, "reasoning", truth, extra))
+    return found
+
+
+def _verl_row(row: dict[str, Any], source: str, ability: str, truth: str, extra: dict[str, Any]) -> dict[str, Any]:
+    found = {
+        "data_source": source,
+        "prompt": [_flat(message) for message in row["prompt"]],
+        "ability": ability,
+        "reward_model": {"style": "rule", "ground_truth": truth},
+        "extra_info": extra,
+    }
+    images = [row["image"]] if row.get("image") is not None else row.get("images")
+    return {**found, "images": [_embedded(image) for image in images]} if images else found
 
 
 def trl_rows(loaded: Loaded, template: Template, system: str | None = None) -> Rows:
@@ -120,7 +144,7 @@ def export(
     """
     rows = FORMATS[form][0](loaded, template, system)
     if path.name.endswith(".parquet"):
-        _write(path, _parquet(rows))
+        _write(path, parquet_of(rows))
     else:
         text = "".join(json.dumps(_jsonable(row), ensure_ascii=False) + "\n" for row in rows).encode()
         _write(path, gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
@@ -158,7 +182,8 @@ def _jsonable(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "image": str(Path(row["image"]).resolve())}
 
 
-def _parquet(rows: Rows) -> bytes:
+def parquet_of(rows: Rows) -> bytes:
+    """The rows as a parquet file, images in it."""
     from datasets import Dataset, Image, List
 
     embedded = [{**row, "image": _embedded(row["image"])} if "image" in row else row for row in rows]
