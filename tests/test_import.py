@@ -106,6 +106,28 @@ def test_who_imports_trl():
     assert "engines/trl.py" in importers("trl")
 
 
+def test_who_imports_verl():
+    for package in ("verl", "transfer_queue", "omegaconf", "ray"):
+        assert importers(package) <= {"engines/verl/trainer.py"}, package
+    assert importers("verl") == {"engines/verl/trainer.py"}
+    assert importers("wrapt") == {"engines/verl/plugin.py"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import riskpo\ntry: riskpo.RiskPOTrainer\nexcept ImportError as error: print(error)",
+        "from riskpo.cli.main import main\nassert main(['train', 'quickstart']) == 2",
+        "from riskpo.cli.main import main\nassert main(['train', '--list-options']) == 2",
+        "from riskpo.cli.main import main\nassert main(['doctor', 'config', 'quickstart']) == 2",
+    ],
+)
+def test_without_an_engine_the_extra_is_named(code):
+    blocked = f"import sys; sys.modules['trl'] = None\n{code}"
+    done = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True, check=True)
+    assert 'pip install "riskpo[trl]"' in done.stdout + done.stderr
+
+
 def private_names():
     """PRIVATE_NAMES as it stands in the source, without importing the engine."""
     tree = ast.parse((SRC / "engines/trl.py").read_text(encoding="utf-8"))

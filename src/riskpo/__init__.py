@@ -45,7 +45,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'riskpo' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    try:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    except ImportError as error:
+        from riskpo.errors import missing_engine
+
+        raise missing_engine(error) or error from error
 
 
 def __dir__() -> list[str]:

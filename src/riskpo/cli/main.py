@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from riskpo import __version__
 from riskpo.cli import audit, compare, doctor, eval, report, tasks, train
-from riskpo.errors import RiskPOError
+from riskpo.errors import RiskPOError, missing_engine
 
 VERBS = {
     "train": train,
@@ -39,6 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
     except RiskPOError as error:
         print(f"riskpo: error: {error}", file=sys.stderr)
+        return 2
+    except ImportError as error:
+        missing = missing_engine(error)
+        if missing is None:
+            raise
+        print(f"riskpo: error: {missing}", file=sys.stderr)
         return 2
     except OSError as error:  # a disk that is full, a file that is gone: nothing that a traceback would say better
         place = f" ({error.filename})" if error.filename else ""

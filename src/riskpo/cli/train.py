@@ -49,7 +49,7 @@ def add_parser(verbs: Any, name: str) -> None:
 
 def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
     """Runs the verb. Returns the exit status."""
-    from riskpo.errors import ConfigError, MissingExtraError
+    from riskpo.errors import ConfigError
 
     if options.list_options:
         return _list_options()
@@ -64,8 +64,6 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
 
     if engine_of(recipe, options.config, options.resume, flags) == "verl":
         return _run_verl(options, recipe, flags)
-    if importlib.util.find_spec("trl") is None:
-        raise MissingExtraError("trl", "trl")
     from riskpo.runs.arguments import plan_new, plan_resumed
     from riskpo.runs.session import check, execute
 
@@ -177,10 +175,6 @@ def _sizes(plan: Any) -> str:
 
 
 def _list_options() -> int:
-    from riskpo.errors import MissingExtraError
-
-    if importlib.util.find_spec("trl") is None:
-        raise MissingExtraError("trl", "trl")
     from trl import ModelConfig, TrlParser
 
     from riskpo.engines.trl_config import RiskPOConfig

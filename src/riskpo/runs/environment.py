@@ -18,7 +18,7 @@ from riskpo.atomic import read_json, write_json
 
 _SECRET = re.compile(r"(^|_)(token|key)$|secret|passw(or)?d|credential")
 _ENGINE = ("torch", "transformers", "trl")
-PACKAGES = ("torch", "transformers", "trl", "accelerate", "datasets", "peft", "numpy", "vllm")
+PACKAGES = ("torch", "transformers", "trl", "accelerate", "datasets", "peft", "numpy", "vllm", "verl", "ray")
 
 
 def describe_environment() -> dict[str, Any]:
