@@ -11,16 +11,18 @@ time of the one thread (see common.interleaved).
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from common import environment, interleaved, ratio, summary, write
-from verl.protocol import DataProto
-from verl.trainer.ppo.ray_trainer import compute_advantage
-from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for experiments, also when run as a script
+from experiments.pages import write_block
+
+from benchmarks.common import environment, interleaved, ratio, summary, write
 from riskpo.engines.verl.estimator import Scoring, scoring
 from riskpo.engines.verl.options import read_options
 from riskpo.risk import RiskState
@@ -32,6 +34,8 @@ PRESETS = ("paper", "exact", "two-level")
 
 def batch(prompts: int, responses: int, seed: int) -> tuple[Any, list[str]]:
     """A batch of verl and the keys of its rows."""
+    from verl.protocol import DataProto
+
     source = torch.Generator().manual_seed(seed)
     rows = prompts * responses
     accuracy_P1 = torch.rand(prompts, 1, generator=source).square()
@@ -54,6 +58,8 @@ def batch(prompts: int, responses: int, seed: int) -> tuple[Any, list[str]]:
 
 def candidates(data: Any, keys: list[str], prompts: int) -> dict[str, Callable[[], Any]]:
     """What is timed: verl's GRPO and ours, each the way of the trainer and the function alone."""
+    from verl.trainer.ppo.ray_trainer import compute_advantage
+    from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
 
     def grpo(call: Callable[..., Any]) -> Callable[[], Any]:
         return lambda: call("grpo")
@@ -89,6 +95,21 @@ def measure(prompts: int, responses: int, repetitions: int, seed: int) -> dict[s
     return found
 
 
+def table(found: Mapping[str, Any]) -> str:
+    """The block of docs/engines.md."""
+    lines = [
+        "| prompts x responses | way | verl's GRPO | `paper` | `exact` | `two-level` |",
+        "|---|---|---|---|---|---|",
+    ]
+    for size, numbers in found["sizes"].items():
+        for way in ("trainer", "function"):
+            cells = [f"{numbers[way + ': ' + name]['median_ms']:.0f} ms" for name in ("verl's grpo", *PRESETS)]
+            ratios = ["", *(f" ({numbers[way + ': ' + name]['ratio_to_grpo']:.2f} x)" for name in PRESETS)]
+            shown = " | ".join(cell + said for cell, said in zip(cells, ratios, strict=True))
+            lines.append(f"| {size.replace('x', ' x ')} | {way} | {shown} |")
+    return "\n".join(lines) + "\n"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
@@ -101,8 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(name)
         for estimator, numbers in sizes[name].items():
             print(f"  {estimator:24} {numbers['median_ms']:9.1f} ms  {numbers.get('ratio_to_grpo', '')}", flush=True)
-    path = write("verl_advantage", {"environment": environment(seed), "tokens": TOKENS, "sizes": sizes})
-    print(f"written: {path}")
+    found = {"environment": environment(seed), "tokens": TOKENS, "sizes": sizes}
+    write_block("engines.md", "verl cost", table(found))
+    print(f"written: {write('verl_advantage', found)}")
 
 
 if __name__ == "__main__":

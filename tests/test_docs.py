@@ -67,11 +67,13 @@ def test_every_metric_is_explained():
 def tables():
     from experiments import doctor_confusion, mean_theorem, paper_recipes, variance, weight_by_difficulty
 
-    from benchmarks import pairing_cost, report_page
+    from benchmarks import pairing_cost, report_page, verl_advantage
 
     yield "method.md", "pairing_cost", ROOT / "benchmarks" / "results" / "pairing_cost.json", pairing_cost.table
     yield "reports.md", "report-page", ROOT / "benchmarks" / "results" / "report_page.json", report_page.table
     yield "method.md", "variance", variance.PATH, variance.table
+    cost = ROOT / "benchmarks" / "results" / "verl_advantage.json"
+    yield "engines.md", "verl cost", cost, verl_advantage.table
     yield "doctor.md", "thresholds", doctor_confusion.PATH, doctor_confusion.thresholds_table
     yield "doctor.md", "confusion", doctor_confusion.PATH, doctor_confusion.confusion_table
     for script in (mean_theorem, weight_by_difficulty):
