@@ -149,6 +149,31 @@ def packages(machine: Machine) -> Outcome:
     )
 
 
+def engines(machine: Machine) -> Outcome:
+    """An engine, and not both: verl fails to load models where TRL >= 1 is installed."""
+    from packaging.version import Version
+
+    trl, verl = machine.installed.get("trl"), machine.installed.get("verl")
+    if trl is None and verl is None:
+        return Finding(
+            "warning",
+            "engines",
+            "No training engine is installed: training is not possible here, the rest is.",
+            'pip install "riskpo[trl]", or pip install "riskpo[verl]" for a Ray cluster.',
+            f"{PAGE}#engines",
+        )
+    if trl is not None and verl is not None and Version(trl) >= Version("1.0"):
+        return Finding(
+            "error",
+            "engines",
+            f"TRL {trl} and verl {verl} share this environment: verl imports a class that TRL no longer has, and fails "
+            "when it loads a model.",
+            "An environment of its own for each; pip uninstall the one that is not used here.",
+            f"{PAGE}#engines",
+        )
+    return None
+
+
 def accelerators(machine: Machine) -> Outcome:
     """A GPU that torch does not see, or that does not compute in bfloat16."""
     if machine.devices and not machine.accelerators:
@@ -249,6 +274,7 @@ def shared_memory(machine: Machine) -> Outcome:
 
 CHECKS: dict[str, Callable[[Machine], Outcome]] = {
     "packages": packages,
+    "engines": engines,
     "accelerators": accelerators,
     "disk": disk,
     "caches": caches,
@@ -259,7 +285,7 @@ CHECKS: dict[str, Callable[[Machine], Outcome]] = {
 
 
 def _facts(machine: Machine) -> dict[str, str]:
-    shown = ("torch", "transformers", "trl", "accelerate", "datasets", "peft", "vllm")
+    shown = ("torch", "transformers", "trl", "verl", "accelerate", "datasets", "peft", "vllm")
     versions = [f"{name} {version}" for name in shown if (version := machine.installed.get(name))]
     gpus = [
         f"{one.name}, {one.free:.0f} of {one.total:.0f} GiB free{'' if one.bf16 else ', no bfloat16'}"
