@@ -34,12 +34,12 @@ import torch
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
+from experiments import staleness_theory as theory
 from experiments.pages import write_block
 from experiments.staleness_tables import TABLES
 from experiments.staleness_theory import Floats, Staleness
 
 from benchmarks.common import environment
-from experiments import staleness_theory as theory
 from riskpo.risk import RiskConfig, RiskState, risk_advantages
 
 RESULT = Path(__file__).parent / "results" / "staleness.json"

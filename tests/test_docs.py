@@ -65,8 +65,9 @@ def test_every_metric_is_explained():
 
 
 def tables():
-    from benchmarks import pairing_cost, report_page
     from experiments import doctor_confusion, mean_theorem, paper_recipes, variance, weight_by_difficulty
+
+    from benchmarks import pairing_cost, report_page
 
     yield "method.md", "pairing_cost", ROOT / "benchmarks" / "results" / "pairing_cost.json", pairing_cost.table
     yield "reports.md", "report-page", ROOT / "benchmarks" / "results" / "report_page.json", report_page.table

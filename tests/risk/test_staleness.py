@@ -14,10 +14,9 @@ from riskpo.risk import RiskConfig, RiskState, risk_advantages
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from experiments.staleness_theory import Staleness
-
 from experiments import staleness
 from experiments import staleness_theory as theory
+from experiments.staleness_theory import Staleness
 
 STEP = RiskConfig.from_preset("paper")
 SMOOTH = RiskConfig.from_preset("exact", {"ties": "continuous"})
