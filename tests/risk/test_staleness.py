@@ -177,3 +177,41 @@ def test_what_was_measured_stays_within_the_bounds():
         if "noise_rms" in cell["bounds"]:
             assert cell["parts"]["noise_rms"] <= cell["bounds"]["noise_rms"]
             assert cell["error"]["mean"] <= sum(cell["bounds"].values())
+
+
+def test_the_docs_numbers_are_the_measured():
+    page = " ".join((Path(__file__).resolve().parents[2] / "docs" / staleness.PAGE).read_text(encoding="utf-8").split())
+    content = json.loads(staleness.RESULT.read_text(encoding="utf-8"))
+    ages = {(row["steps"], row["ties"], row["quantile_lr"]): row["lag_age"] for row in content["paces"]}
+    here = {steps: [round(ages[steps, ties, 0.02]) for ties in ("step", "continuous")] for steps in (100, 300, 1000)}
+    said = "({} and {} where the whole rise takes 100 updates, {} and {} at 300, {} and {} at 1000, ties `step`"
+    assert said.format(*here[100], *here[300], *here[1000]) in page
+    assert (
+        f"above about {round(ages[300, 'continuous', 0.1])} (`continuous`) or {round(ages[300, 'step', 0.1])}" in page
+    )
+    slow = [round(ages[3000, "continuous", lr]) for lr in (0.02, 0.1)]
+    assert "1/(h f) is about {} updates at `quantile_lr` .02 and {} at .1".format(*slow) in page
+    cells = content["cells"]
+    for name, cell in cells.items():
+        setting, scenario, age = name.split("; ")
+        share = cell["parts"]["lag"] / max(cell["bounds"]["lag"], 1e-9)
+        if "512" in setting and scenario != "still":
+            assert (0.75 < share < 0.85) if "continuous" in setting else (0.44 < share < 0.66)
+        if scenario == "drift" and age in ("4", "16"):
+            ratio = cell["parts"]["lag"] / cell["parts"]["staleness"]
+            assert ratio > 10 if age == "4" else 2.5 < ratio < 3.5
+    assert content["rates"]["paper; 0.1; 0"]["parts"]["noise"]["mean"] == pytest.approx(1.0, abs=0.3)
+
+
+def test_what_the_docs_say_of_recorded_runs():
+    """Of the grid's runs of `exact` on chain-long: ends, and the fastest 100 steps by the mean."""
+    results = staleness.RESULT.parent / "estimators" / "chain-long"
+    runs = [json.loads(path.read_text())["metrics"] for path in sorted(results.glob("exact_seed*.json"))]
+    reward_RT = np.array([run["reward"] for run in runs])
+    start, end = reward_RT[:, :10].mean(), reward_RT[:, -20:].mean()
+    steep = []
+    for run in reward_RT:
+        smooth = np.convolve(run, np.full(20, 1 / 20), "valid")
+        mean_rate = (run[-20:].mean() - run[:10].mean()) / len(run)
+        steep.append((smooth[20:] - smooth[:-20]).max() / 20 / mean_rate)
+    assert (round(start, 2), round(end, 2), round(np.mean(steep), 1)) == (0.12, 0.87, 2.9)
