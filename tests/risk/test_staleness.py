@@ -200,7 +200,7 @@ def test_the_docs_numbers_are_the_measured():
         if scenario == "drift" and age in ("4", "16"):
             ratio = cell["parts"]["lag"] / cell["parts"]["staleness"]
             assert ratio > 10 if age == "4" else 2.5 < ratio < 3.5
-    assert content["rates"]["paper; 0.1; 0"]["parts"]["noise"]["mean"] == pytest.approx(1.0, abs=0.3)
+    assert content["rates"]["paper; 0.1; drift; 0"]["parts"]["noise"]["mean"] == pytest.approx(1.0, abs=0.3)
 
 
 def test_what_the_docs_say_of_recorded_runs():
