@@ -64,15 +64,16 @@ def pace_table(content: Mapping[str, Any]) -> str:
 def rate_table(content: Mapping[str, Any]) -> str:
     """The error by quantile_lr: rollouts of the policy itself and of 16 updates ago, and no drift."""
     lines = [
-        "| options | `quantile_lr` | pass rate | age | mean error | staleness | lag | noise | advantages off by | cosine |",
+        "| options | `quantile_lr` | pass rate | age | mean error | staleness | lag | noise "
+        "| advantages off by | cosine |",
         "|---" * 10 + "|",
     ]
     for key, cell in content["rates"].items():
         name, lr, scenario, age = key.split("; ")
         parts, off = cell["parts"], {name: 100.0 * value for name, value in cell["advantages_off"].items()}
         lines.append(
-            f"| {name} | {lr} | {scenario} | {age} | {pm(cell['error'])} | {parts['staleness']:.1f} | {parts['lag']:.1f} "
-            f"| {parts['noise']['mean']:.1f} | {pm(off)} % | {pm(cell['cosine'], 3)} |"
+            f"| {name} | {lr} | {scenario} | {age} | {pm(cell['error'])} "
+            f"| {parts['staleness']:.1f} | {parts['lag']:.1f} | {parts['noise']['mean']:.1f} | {pm(off)} % | {pm(cell['cosine'], 3)} |"
         )
     return "\n".join(lines) + "\n"
 
