@@ -73,7 +73,8 @@ def rate_table(content: Mapping[str, Any]) -> str:
         parts, off = cell["parts"], {name: 100.0 * value for name, value in cell["advantages_off"].items()}
         lines.append(
             f"| {name} | {lr} | {scenario} | {age} | {pm(cell['error'])} "
-            f"| {parts['staleness']:.1f} | {parts['lag']:.1f} | {parts['noise']['mean']:.1f} | {pm(off)} % | {pm(cell['cosine'], 3)} |"
+            f"| {parts['staleness']:.1f} | {parts['lag']:.1f} | {parts['noise']['mean']:.1f} "
+            f"| {pm(off)} % | {pm(cell['cosine'], 3)} |"
         )
     return "\n".join(lines) + "\n"
 
