@@ -65,7 +65,7 @@ def test_every_metric_is_explained():
 
 
 def tables():
-    from experiments import doctor_confusion, mean_theorem, paper_recipes, variance, weight_by_difficulty
+    from experiments import doctor_confusion, mean_theorem, paper_recipes, staleness, variance, weight_by_difficulty
 
     from benchmarks import pairing_cost, report_page, verl_advantage
 
@@ -78,6 +78,8 @@ def tables():
     yield "doctor.md", "confusion", doctor_confusion.PATH, doctor_confusion.confusion_table
     for script in (mean_theorem, weight_by_difficulty):
         yield "method.md", script.__name__.split(".")[-1], script.RESULT, script.table
+    for name, table in staleness.TABLES.items():
+        yield staleness.PAGE, name, staleness.RESULT, table
     for recipe in paper_recipes.PAPER:
         for part, table in (("scores", paper_recipes.score_table), ("cost", paper_recipes.cost_table)):
             taken = partial(_of_recipe, table, recipe, part)
