@@ -36,14 +36,14 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from experiments import staleness_theory as theory
 from experiments.pages import write_block
-from experiments.staleness_tables import TABLES
+from experiments.staleness_tables import TABLES, short_table
 from experiments.staleness_theory import Floats, Staleness
 
 from benchmarks.common import environment
 from riskpo.risk import RiskConfig, RiskState, risk_advantages
 
 RESULT = Path(__file__).parent / "results" / "staleness.json"
-PAGE = "parts-staleness.md"
+PAGE = "staleness.md"
 COMPARED_EVERY = 9  # odd, so that every share of a batch has its turn
 SCENARIOS: dict[str, Floats] = {"drift": theory.drift(300), "shock": theory.shock(150), "still": theory.still(150)}
 AGES = {str(d): Staleness(d, d) for d in (0, 1, 4, 16)} | {"0-16": Staleness(0, 16)}
@@ -349,6 +349,7 @@ def main() -> None:
     for name, make in TABLES.items():
         write_block(PAGE, name, make(content))
         print(f"\n{make(content)}")
+    write_block("engines.md", "staleness short", short_table(content))
 
 
 if __name__ == "__main__":

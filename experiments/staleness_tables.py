@@ -96,6 +96,22 @@ def sync_table(content: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def short_table(content: Mapping[str, Any]) -> str:
+    """Of docs/engines.md: preset `paper` under drift, by age."""
+    cells = {
+        key.split("; ")[2]: cell for key, cell in content["cells"].items() if key.startswith("paper, 512 x 10; drift;")
+    }
+    lines = ["| age, updates | quantiles off by, % of the range | staleness | lag of the tracker | advantages off by |"]
+    lines.append("|---" * 5 + "|")
+    for age, cell in cells.items():
+        off = {name: 100.0 * value for name, value in cell["advantages_off"].items()}
+        parts = cell["parts"]
+        lines.append(
+            f"| {age} | {pm(cell['error'])} | {parts['staleness']:.1f} | {parts['lag']:.1f} | {pm(off, 0)} % |"
+        )
+    return "\n".join(lines) + "\n"
+
+
 TABLES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "staleness": table,
     "staleness-bounds": bounds_table,

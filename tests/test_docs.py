@@ -78,6 +78,7 @@ def tables():
     yield "doctor.md", "confusion", doctor_confusion.PATH, doctor_confusion.confusion_table
     for script in (mean_theorem, weight_by_difficulty):
         yield "method.md", script.__name__.split(".")[-1], script.RESULT, script.table
+    yield "engines.md", "staleness short", staleness.RESULT, staleness.short_table
     for name, table in staleness.TABLES.items():
         yield staleness.PAGE, name, staleness.RESULT, table
     for recipe in paper_recipes.PAPER:
