@@ -104,7 +104,10 @@ def _differences(summary: dict[str, Any]) -> tuple[str, list[str], Rows]:
     return title, ["", "score", "over", "difference", "95 %", "p", ""], rows
 
 
-def _p(p: float) -> str:
+def _p(p: float | None) -> str:
+    """A dash where no test was possible."""
+    if p is None:
+        return "-"
     return f"{p:.2g}" if p >= 0.001 else f"{p:.0e}"
 
 
