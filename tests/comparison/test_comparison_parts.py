@@ -71,6 +71,12 @@ def test_entries_that_cannot_be(text, message):
         ("exact,grpo", {"flags": ("--seed", "3")}, "--seed is given to each run by the comparison"),
         ("exact,grpo", {"flags": ("--eval_prompts", "0")}, "judges by held-out prompts"),
         ("exact,grpo", {"tune": False, "tune_steps": 3}, "--no-tune tries no learning rates"),
+        (
+            "exact,a:preset=exact;learning_rate=3e-3",
+            {"rates": ("1", "2")},
+            "a: learning_rate would be lost, as",
+        ),
+        ("exact,grpo", {"rates": ("1", "2"), "flags": ("--learning-rate=3",)}, "learning_rate would be lost"),
     ],
 )
 def test_designs_that_cannot_be(tmp_path, estimators, asked, message):

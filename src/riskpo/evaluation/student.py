@@ -75,4 +75,4 @@ def _expanded(x: float, degrees: int) -> float:
         (3 * x**7 + 19 * x**5 + 17 * x**3 - 15 * x) / 384,
         (79 * x**9 + 776 * x**7 + 1482 * x**5 - 1920 * x**3 - 945 * x) / 92160,
     )
-    return x + sum(term / degrees ** (place + 1) for place, term in enumerate(terms))
+    return x + math.fsum(term / degrees**power for power, term in enumerate(terms, start=1))

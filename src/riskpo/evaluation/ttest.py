@@ -7,6 +7,7 @@ Univariate Distributions 2, chapter 31). A two-sided test finds it with probabil
 
 from __future__ import annotations
 
+import itertools
 import math
 from functools import lru_cache
 
@@ -41,7 +42,7 @@ def t_test_power(noncentrality: float, degrees: int, alpha: float) -> float:
     turns = [(side * shift + off) / critical for side in (-1, 1) for off in (-_WIDE, _WIDE)]
     ends = [low, *sorted(turn for turn in turns if low < turn < high), high]
     total = 0.0
-    for begin, end in zip(ends, ends[1:], strict=False):
+    for begin, end in itertools.pairwise(ends):
         r = begin + (end - begin) * (_POINTS + 1) / 2
         beyond = [_normal_above(critical * x - shift) + _normal_above(critical * x + shift) for x in r.tolist()]
         total += float(_WEIGHTS @ (_density(r, degrees) * beyond)) * (end - begin) / 2

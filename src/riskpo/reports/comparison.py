@@ -11,20 +11,22 @@ from rich.console import Console
 from rich.table import Table
 
 from riskpo.atomic import write_json, write_text
+from riskpo.comparison.grid import REPORT
+from riskpo.reports.figures import save_figure
 
 # Okabe and Ito's colours, without the yellow that is too light for a line.
 _COLORS = ("#777777", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _STYLES = ("-", "--", ":", "-.")
-FILES = ("comparison.json", "comparison.md", "comparison.png")
+FILES = (REPORT, "comparison.md", "comparison.png")
 
 Rows = list[list[str]]
 
 
 def write_comparison(summary: dict[str, Any], folder: Path) -> None:
-    """Writes comparison.json, comparison.md and comparison.png."""
+    """Writes comparison.json, comparison.md and comparison.png. The caller holds the lock of the folder."""
     write_json(folder / FILES[0], summary)
     write_text(folder / FILES[1], markdown(summary))
-    comparison_figure(summary).savefig(folder / FILES[2], dpi=130)
+    save_figure(comparison_figure(summary), folder / FILES[2], 130)
 
 
 def print_comparison_of_estimators(summary: dict[str, Any], console: Console) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from riskpo.atomic import write_bytes
 from riskpo.evaluation.intervals import question_interval
 from riskpo.evaluation.passk import pass_at_k
 
@@ -79,6 +82,13 @@ def _pass_curve(axis: Axes, evaluation: dict[str, Any], label: str, color: str) 
     if len(correct) > 1:  # one question says nothing about others
         low, high = ([getattr(e, side) for e in estimates] for side in ("low", "high"))
         axis.fill_between(ks, low, high, color=color, alpha=0.15)
+
+
+def save_figure(figure: Figure, path: Path, dpi: int) -> None:
+    """Writes a figure whole or not at all, in the format that its name ends with."""
+    file = io.BytesIO()
+    figure.savefig(file, format=path.suffix.removeprefix("."), dpi=dpi)
+    write_bytes(path, file.getvalue())
 
 
 def smooth(values: NDArray[np.float64], least: int = 1) -> NDArray[np.float64]:
