@@ -12,8 +12,8 @@ from riskpo.comparison.entries import Entry
 from riskpo.comparison.grid import RATE, SEED, Cell
 from riskpo.comparison.tuning import SEED as TUNING_SEED
 from riskpo.comparison.tuning import default_rates, tuning_flags
+from riskpo.comparison.words import describe_entries
 from riskpo.errors import ConfigError, DataError
-from riskpo.reports.describe import describe_estimator
 from riskpo.runs.arguments import Plan, plan_new
 from riskpo.runs.session import check
 
@@ -86,7 +86,7 @@ class Design:
 
     def methods(self) -> dict[str, str]:
         """Each entry in words."""
-        return {label: describe_estimator(plan.training.risk_config) for label, plan in self.plans.items()}
+        return describe_entries(self.plans)
 
     def record(self) -> dict[str, Any]:
         """What its numbers depend on, for `grid.joined`."""

@@ -225,7 +225,8 @@ def describe(design: Design, jobs: int, gpus: Sequence[str] | None = None) -> li
         lines += [f"learning rates of {label}: {', '.join(rates)}" for label, rates in design.rates.items()]
         lines.append(f"trials: {' '.join(design.tuning)}, seed {design.trials()[0].seed}")
     else:
-        lines.append("learning rates: each entry's own, nothing is tuned")
+        rates = ", ".join(f"{label} {plan.training.learning_rate:g}" for label, plan in design.plans.items())
+        lines.append(f"learning rates: each entry's own ({rates}), nothing is tuned")
     if note := _shares(design, jobs, gpus).note:
         lines.append(note)
     trials, finals = design.trials(), design.finals(dict.fromkeys(design.labels, ""))
