@@ -181,6 +181,19 @@ def test_a_cell_with_a_page_may_be_started_anew(whole, tmp_path):
     assert (done.failed, done.summary["entries"]["exact"]["done"]) == ({}, [0, 1])
 
 
+def test_curves_say_which_rows_they_leave_out(whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "grid")
+    path = tmp_path / "grid" / "grpo" / "seed-1" / "metrics.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[2]["reward"], rows[4]["reward"], rows[5]["entropy"] = None, float("nan"), float("inf")
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = run_comparison(design(tmp_path / "grid"), 1, lambda line: None, ["false"])
+    assert done.summary["entries"]["grpo"]["curves"]["reward"]["steps"] == [1, 2, 4, 6, 7, 8]
+    said = "the curves leave out logged values that were not finite (grpo seed 1: reward 2; grpo seed 1: entropy 1)."
+    assert said in done.summary["notes"]
+    assert not any("not finite" in note for note in whole[1]["notes"])
+
+
 def test_means_over_different_seeds_are_said(whole, tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE_FAIL", "grpo/seed-1")
     done = run_comparison(design(tmp_path), 2, lambda line: None, FAKE)

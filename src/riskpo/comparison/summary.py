@@ -150,7 +150,18 @@ def _notes(
         notes.append(f"the entries were trained for different numbers of steps: {sorted(steps)}.")
     if any((entry["unscorable"] or 0) > 0 for entry in entries.values()):
         notes.append("samples that could not be judged count as wrong here.")
-    return [*notes, *_versions(runs)]
+    return [*notes, *_not_finite(runs), *_versions(runs)]
+
+
+def _not_finite(runs: Mapping[str, Sequence[RunResult]]) -> list[str]:
+    """Steps that one run lacks are missing from the mean of all."""
+    bad = [
+        f"{label} seed {run.seed}: {name} {count}"
+        for label, one in runs.items()
+        for run in sorted(one, key=lambda r: r.seed)
+        for name, count in run.not_finite.items()
+    ]
+    return [f"the curves leave out logged values that were not finite ({'; '.join(bad)})."] if bad else []
 
 
 def _versions(runs: Mapping[str, Sequence[RunResult]]) -> list[str]:

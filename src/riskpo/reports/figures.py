@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,18 @@ def run_figure(
 
 
 def _line(axis: Axes, metrics: list[dict[str, Any]], key: str, label: str, color: str) -> None:
-    points = [(row["step"], row[key]) for row in metrics if isinstance(row.get(key), (int, float))]
+    points = [(row["step"], row[key]) for row in metrics if _is_finite(row.get(key))]
     if points:
         steps, values = np.array(points, dtype=float).T
         axis.plot(steps, values, color=color, alpha=0.3, linewidth=1)
         axis.plot(steps, smooth(values), color=color, linewidth=2)
-    axis.set(xlabel="step", ylabel=label, ylim=(0.0, None))
+    without = sum(key in row for row in metrics) - len(points)
+    left_out = f" ({without} rows left out: not finite)" if without else ""
+    axis.set(xlabel=f"step{left_out}", ylabel=label, ylim=(0.0, None))
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _quantiles(axis: Axes, metrics: list[dict[str, Any]]) -> None:
