@@ -65,7 +65,7 @@ def share_out(gpus: Sequence[str], jobs: int, processes: int) -> Shares:
 
     Args:
         gpus: their names; those that do not divide are left idle.
-        jobs: runs at once, at least 1; more than there are GPUs take turns, several runs on one.
+        jobs: runs at once, at least 1; where there are more than GPUs, several share one.
         processes: of a run; each needs a GPU of its own where there are several.
 
     Raises:
