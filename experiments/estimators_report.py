@@ -14,14 +14,14 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from experiments.pages import write_block
 
+from riskpo.evaluation.bounds import LEVEL
 from riskpo.evaluation.passk import pass_at_k
+from riskpo.evaluation.student import t_quantile
 
 KS = (1, 8, 32)
 STAGES = (0, 250, 500, 1000)
 CONTROL = "dr_grpo"
 CHOSEN = ("two-level", "maxrl", "rs_grpo", "prompt-mvar", "grpo", "dr_grpo", "exact", "pass_at_k", "paper")
-# Student's t, two-sided 95 %, by degrees of freedom.
-T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 WINDOW = 10  # logged steps in a running mean
 
 Cells = dict[str, list[dict[str, Any]]]
@@ -54,7 +54,7 @@ def interval(values: list[float]) -> str:
     """Mean and the half-width of its 95 % interval over seeds."""
     if len(values) == 1:
         return f"{values[0]:.3f}"
-    half = T95[len(values) - 1] * np.std(values, ddof=1) / len(values) ** 0.5
+    half = t_quantile(LEVEL, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5
     return f"{np.mean(values):.3f} ± {half:.3f}"
 
 

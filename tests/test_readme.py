@@ -1,4 +1,4 @@
-"""The README is true: its tree, its example, its numbers, its commands."""
+"""The README is true: its tree and the full one, its list of pages, its example, its numbers, its commands."""
 
 from __future__ import annotations
 
@@ -11,31 +11,52 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+TREE = (ROOT / "docs" / "tree.md").read_text(encoding="utf-8")
 
 
-def block(language: str) -> str:
+def block(language: str, page: str = README) -> str:
     """The first fenced block in a language; "" for the plain one."""
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     return next(text for name, text in fenced if name == language)
 
 
-def test_the_tree_names_every_module() -> None:
-    tree = block("")
-    named, stack = set(), []
+def paths(tree: str) -> list[str]:
+    """What a tree names, by its indentation."""
+    named, stack = [], []
     for line in tree.splitlines():
         name = line.strip().split()[0]
         depth = (len(line) - len(line.lstrip())) // 2
         stack = [*stack[:depth], name.rstrip("/")]
-        named.add("/".join(stack))
+        named.append("/".join(stack))
+    return named
+
+
+def test_the_full_tree_names_every_module() -> None:
+    named = set(paths(block("", TREE)))
     real = {
         str(path.relative_to(ROOT))
         for folder in ("src/riskpo", "benchmarks", "experiments", "docs")
         for path in (ROOT / folder).rglob("*")
         if path.suffix in {".py", ".md", ".yaml"} and path.name not in {"__init__.py", "__main__.py"}
     }
-    assert real - named == set(), "files that the README's tree lacks"
-    gone = {name for name in named if Path(name).suffix and not (ROOT / name).exists()}
-    assert gone == set(), "files that the README's tree names but that do not exist"
+    assert real - named == set(), "files that docs/tree.md lacks"
+    gone = {name for name in named if not (ROOT / name).exists()}
+    assert gone == set(), "what docs/tree.md names but does not exist"
+
+
+def test_the_readmes_tree_is_a_line_a_folder() -> None:
+    named = paths(block(""))
+    assert len(named) == len(set(named))
+    packages = {f"src/riskpo/{path.parent.name}" for path in (ROOT / "src" / "riskpo").glob("*/*.py")}
+    top = {"benchmarks", "experiments", "docs", "examples", "tests", "src/riskpo"}
+    assert set(named) == packages | top | {"src/riskpo/recipes"}
+    assert all((ROOT / name).is_dir() for name in named)
+
+
+def test_every_page_is_listed() -> None:
+    pages = {str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")}
+    linked = set(re.findall(r"\]\(([^)#\s]+)", README[README.index("## Docs") :]))
+    assert pages - linked == set()
 
 
 @pytest.mark.slow

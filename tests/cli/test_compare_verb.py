@@ -92,6 +92,11 @@ def test_job_list_of_a_recipe_for_gpus(tmp_path, capsys):
     assert "--preset paper --seed 0 --task_seed 1 >> " in lines[0]
     assert "--estimator grpo --seed 1 --task_seed 2 >> " in lines[3]
     assert "4 runs. The command without --job-list reads what is there." in capsys.readouterr().out
+    assert cli.main([*argv[:-2], "--eval_split", "aime24", "--eval_prompts", "10"]) == 1
+    said = capsys.readouterr().out
+    assert "reading what is there" in said
+    assert "missing: 4 of 4 runs\nnew    compare/paper-hard/paper/seed-0\n" in said
+    assert not list(tmp_path.rglob("comparison.json"))
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """`riskpo report` from end to end, and its errors before anything is read."""
 
+import json
+
 import pytest
 
 from riskpo.cli.main import main
@@ -92,7 +94,6 @@ def test_a_run_that_has_logged_nothing(tmp_path, capsys):
 
 
 def test_no_secret_is_on_the_page(tmp_path):
-    import json
 
     folder = made_run(tmp_path / "run", arguments={"hub_token": "sesame", "model_init_kwargs": {"api_key": "sesame"}})
     environment = json.loads((folder / "environment.json").read_text())
@@ -114,11 +115,16 @@ def test_the_end_is_that_of_the_doctor(tmp_path):
     folder = made_run(tmp_path / "run")
     assert dict(view(read_record(folder)).facts)["reward at the end"] == "0.740"
     assert mean(read_run(folder).tail("reward")) == pytest.approx(0.74)
+    text = (folder / "metrics.jsonl").read_text().splitlines()
+    text[-1] = json.dumps({**json.loads(text[-1]), "reward": None})
+    (folder / "metrics.jsonl").write_text("\n".join(text) + "\n")
+    ends = dict(view(read_record(folder)).facts)
+    assert ends["reward at the end"].endswith(" (1 of 5 rows left out: not finite)")
+    assert "left out" not in ends["entropy at the end"]
 
 
 def test_what_the_doctor_finds_is_on_the_page(tmp_path):
     """A run whose gradient was no number once, with advantages drawn at random."""
-    import json
 
     from markupsafe import escape
 

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from riskpo.extras import is_installed
 from riskpo.tasks import chain
 
 pytestmark = pytest.mark.slow
@@ -146,6 +147,33 @@ def test_tensorboard_gets_every_number(folder, chain_model):
     for name in ["entropy", "grad_norm", *names]:
         shown = {event.step: event.value for event in events.Scalars(f"train/{name}")}
         assert shown == {row["step"]: pytest.approx(row[name], rel=1e-6) for row in rows if name in row}, name
+
+
+@pytest.mark.skipif(not is_installed("trackio"), reason="needs pip install trackio")
+def test_trackio_gets_every_number(folder, chain_model):
+    """The same in Trackio's local database, without a network.
+
+    The trial of the reward is left out: TRL reports how long a reward takes, and Trackio takes nothing before the
+    training has opened it.
+    """
+    import sqlite3
+
+    flags = [*OWN, "--max_steps", "4", "--report_to", "trackio", "--project", "tried", "--output_dir", "tracked"]
+    flags += ["--check_rewards", "false"]
+    local = {"TRACKIO_DIR": str(folder / "trackio")}
+    done = riskpo(folder, "--config", "mine.yaml", "--model_name_or_path", chain_model, *flags, **local)
+    assert done.returncode == 0, done.stderr
+    database = sqlite3.connect(folder / "trackio" / "tried.db")
+    found = [json.loads(logged) for (logged,) in database.execute("SELECT metrics FROM metrics ORDER BY id")]
+    shown = {int(row["train/global_step"]): row for row in found if "train/entropy" in row}
+    rows = metrics(folder / "tracked")
+    assert list(shown) == [row["step"] for row in rows] == [1, 2, 3, 4]
+    names = [name for name in rows[0] if name.startswith("risk/")]
+    assert {"risk/q_low", "risk/mvar", "risk/frac_zero_advantage"} <= set(names)
+    for row in rows:
+        for name in ["entropy", "grad_norm", *names]:
+            assert (f"train/{name}" in shown[row["step"]]) == (name in row), name
+            assert name not in row or shown[row["step"]][f"train/{name}"] == pytest.approx(row[name], rel=1e-6), name
 
 
 def test_the_doctor_reads_what_a_run_logs(whole, quick):

@@ -6,7 +6,6 @@ from pathlib import Path
 from riskpo.comparison.design import Asked, make_design
 from riskpo.comparison.entries import read_entries
 from riskpo.comparison.session import run_comparison
-from riskpo.reports.comparison import write_comparison
 
 FAKE = [sys.executable, str(Path(__file__).with_name("fake_train.py"))]
 FLAGS = ("--eval_prompts", "20", "--eval_samples", "8", "--eval_ks", "1", "4", "--max_steps", "8")
@@ -34,5 +33,4 @@ def compare_into(wanted, log):
         if done.stopped:
             sys.exit(130)
         say(f"failed: {done.failed}")
-        write_comparison(done.summary, wanted.folder)
         sys.exit(len(done.failed))

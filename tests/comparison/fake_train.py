@@ -57,6 +57,7 @@ def begin(argv):
     )
     packages = {"torch": "1", "transformers": "1", "trl": "1"}
     write(folder / "environment.json", {"riskpo": "0", "commit": "c", "packages": packages, "started": "now"})
+    write(folder / "data.json", {"gpus": os.environ.get("CUDA_VISIBLE_DEVICES")})
     write(folder / "eval" / "before.json", evaluation(options, "before", 0.2))
     return folder, options, 0
 

@@ -1,6 +1,7 @@
 """Entries, learning rates, curves, and what is written down of a grid."""
 
 import itertools
+import math
 import random
 
 import pytest
@@ -71,6 +72,12 @@ def test_entries_that_cannot_be(text, message):
         ("exact,grpo", {"flags": ("--seed", "3")}, "--seed is given to each run by the comparison"),
         ("exact,grpo", {"flags": ("--eval_prompts", "0")}, "judges by held-out prompts"),
         ("exact,grpo", {"tune": False, "tune_steps": 3}, "--no-tune tries no learning rates"),
+        (
+            "exact,a:preset=exact;learning_rate=3e-3",
+            {"rates": ("1", "2")},
+            "a: learning_rate would be lost, as",
+        ),
+        ("exact,grpo", {"rates": ("1", "2"), "flags": ("--learning-rate=3",)}, "learning_rate would be lost"),
     ],
 )
 def test_designs_that_cannot_be(tmp_path, estimators, asked, message):
@@ -192,6 +199,16 @@ def test_band_by_hand():
 
     assert one["mean"] == pytest.approx(smooth(np.array([float(step % 7) for step in range(1, 101)])), rel=1e-5)
     assert band([])["steps"] == []
+
+
+def test_a_band_ends_where_the_values_do():
+    """Means .1 and .4 of values in [0, 1]: the interval of the first reaches below 0, and neither is above 1."""
+    runs = [{1: 0.0, 2: 0.3}, {1: 0.2, 2: 0.5}]
+    whole, cut = band(runs), band(runs, (0.0, 1.0))
+    assert (min(whole["low"]) < 0.0, max(whole["high"]) > 1.0) == (True, True)
+    assert (cut["low"], cut["high"][1], cut["mean"]) == ([0.0, 0.0], 1.0, whole["mean"])
+    assert band(runs, (0.0, math.inf))["high"] == whole["high"]
+    assert band([{1: -1.0}, {1: 0.2}], (0.0, 1.0)) == band([{1: -1.0}, {1: 0.2}])  # not in the range that was declared
 
 
 # --- state ---

@@ -18,7 +18,7 @@ from riskpo.comparison.grid import joined, keep_plan
 from riskpo.comparison.runner import Runner
 from riskpo.comparison.session import choices_of, describe, run_comparison, write_job_list
 from riskpo.errors import ResumeError, RunExistsError
-from riskpo.reports.comparison import print_comparison_of_estimators, write_comparison
+from riskpo.reports.comparison import print_comparison_of_estimators
 from tests.comparison.driver import FAKE, compare_into, design
 
 
@@ -50,7 +50,6 @@ def whole(tmp_path_factory):
     lines = []
     done = run_comparison(design(folder), 1, lines.append, FAKE)
     assert done.failed == {}
-    write_comparison(done.summary, folder)
     return folder, done.summary, lines
 
 
@@ -156,7 +155,6 @@ def test_a_failed_trial_keeps_its_entry_from_being_run(tmp_path, monkeypatch):
     assert done.summary["entries"]["exact"]["done"] == [0, 1]
     assert "grpo and exact cannot be compared yet: no seed is finished for both." in done.summary["sentences"]
     assert "grpo: no learning rate is chosen yet, trials missing: 0.0018." in done.summary["notes"]
-    write_comparison(done.summary, tmp_path)
     said = (tmp_path / "comparison.md").read_text()
     assert "| grpo | - | 0 | - | - | - |" in said
     assert "| grpo | pass@1 | - | - | - | - | not compared |" in said
@@ -183,6 +181,19 @@ def test_a_cell_with_a_page_may_be_started_anew(whole, tmp_path):
     assert (done.failed, done.summary["entries"]["exact"]["done"]) == ({}, [0, 1])
 
 
+def test_curves_say_which_rows_they_leave_out(whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "grid")
+    path = tmp_path / "grid" / "grpo" / "seed-1" / "metrics.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[2]["reward"], rows[4]["reward"], rows[5]["entropy"] = None, float("nan"), float("inf")
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = run_comparison(design(tmp_path / "grid"), 1, lambda line: None, ["false"])
+    assert done.summary["entries"]["grpo"]["curves"]["reward"]["steps"] == [1, 2, 4, 6, 7, 8]
+    said = "the curves leave out logged values that were not finite (grpo seed 1: reward 2; grpo seed 1: entropy 1)."
+    assert said in done.summary["notes"]
+    assert not any("not finite" in note for note in whole[1]["notes"])
+
+
 def test_means_over_different_seeds_are_said(whole, tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE_FAIL", "grpo/seed-1")
     done = run_comparison(design(tmp_path), 2, lambda line: None, FAKE)
@@ -194,8 +205,11 @@ def test_means_over_different_seeds_are_said(whole, tmp_path, monkeypatch):
 def test_entries_and_seeds_may_be_added_and_options_may_not_change(whole, tmp_path):
     quiet = {"say": lambda line: None, "train": FAKE}
     run_comparison(design(tmp_path, seeds=1, tune=False), 2, **quiet)
+    report = tmp_path / "comparison.json"
     more = run_comparison(design(tmp_path, "exact,grpo,maxrl", seeds=2, tune=False), 2, **quiet).summary
     assert [entry["done"] for entry in more["entries"].values()] == [[0, 1]] * 3
+    assert json.loads(report.read_text()) == more
+    report.unlink()
     fewer = run_comparison(design(tmp_path, "exact,maxrl", seeds=2, tune=False), 2, **quiet).summary
     assert fewer["entries"]["maxrl"] == more["entries"]["maxrl"]
     with pytest.raises(ResumeError, match=r"exact: temperature: was None, is 0.7\. Repeat the command"):
@@ -206,6 +220,45 @@ def test_entries_and_seeds_may_be_added_and_options_may_not_change(whole, tmp_pa
     (tmp_path / "other" / "notes.txt").write_text("mine")
     with pytest.raises(RunExistsError, match="is no comparison"):
         run_comparison(design(tmp_path / "other"), 1, **quiet)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"seeds": 1}, r"comparison.json has seeds up to 1, and --seeds 1 ends with 0: .* \(--seeds 2\), or move"),
+        ({"baseline": "grpo"}, r"has the baseline exact, and not grpo: .*\(--baseline exact\)"),
+        ({"estimators": "exact,maxrl"}, r"has grpo as well: .*\(name them in --estimators\)"),
+    ],
+)
+def test_a_report_of_more_is_not_overwritten(whole, tmp_path, asked, message):
+    """Neither run nor written, and the dry run says so; once the report is moved away, what is asked is made."""
+    grid = tmp_path / "grid"
+    shutil.copytree(whole[0], grid)
+    before, wanted = files_of(grid), design(grid, **asked)
+    for attempt in (lambda: run_comparison(wanted, 2, lambda line: None, ["false"]), lambda: describe(wanted, 1)):
+        with pytest.raises(ResumeError, match=message):
+            attempt()
+    assert files_of(grid) == before
+    (grid / "comparison.json").rename(tmp_path / "kept.json")
+    done = run_comparison(wanted, 2, lambda line: None, FAKE)
+    assert json.loads((grid / "comparison.json").read_text()) == done.summary
+    assert (done.summary["baseline"], done.summary["seeds"]) == (wanted.asked.baseline, wanted.asked.seeds)
+
+
+def test_the_report_is_written_under_the_lock(tmp_path, monkeypatch):
+    """Another comparison of the folder finds it taken while the report is written."""
+    from riskpo.evaluation.folder import locked
+    from riskpo.reports import comparison
+
+    def writing(summary, folder):
+        with pytest.raises(RunExistsError, match="another process"), locked(folder):
+            pass
+        written.append(folder)
+
+    written = []
+    monkeypatch.setattr(comparison, "write_comparison", writing)
+    run_comparison(design(tmp_path, seeds=1, tune=False), 2, lambda line: None, FAKE)
+    assert written == [tmp_path]
 
 
 def test_rates_may_be_added_until_a_run_has_begun_and_trials_keep_their_options(tmp_path):
@@ -319,13 +372,66 @@ def test_job_list(whole, tmp_path, monkeypatch):
 
 
 def test_after_a_job_list_nothing_runs_here_unless_asked(tmp_path):
+    """What is missing is said, cell by cell; running the rest here ends the reading."""
     wanted = design(tmp_path / "grid", tune=False)
     write_job_list(wanted, tmp_path / "jobs.txt", lambda line: None)
-    done = run_comparison(wanted, None, lambda line: None, FAKE)
-    assert done.summary["entries"]["exact"] == {**done.summary["entries"]["exact"], "done": [], "missing": [0, 1]}
-    write_comparison(done.summary, wanted.folder)
-    assert "| exact | 0.0006 | 0 | - | - | - |" in (wanted.folder / "comparison.md").read_text()
-    assert run_comparison(wanted, 2, lambda line: None, FAKE).summary["entries"]["exact"]["missing"] == []
+    done = run_comparison(wanted, None, lambda line: None, ["false"])
+    assert done.summary is None
+    assert not (wanted.folder / "comparison.json").exists()
+    cells = [f"{label}/seed-{seed}" for seed in (0, 1) for label in ("exact", "grpo")]
+    assert done.missing[:5] == ("missing: 4 of 4 runs", *(f"new    {wanted.folder}/{cell}" for cell in cells))
+    Runner(FAKE, 2, 1, lambda line: None).run(wanted.finals({"exact": "", "grpo": ""})[:2])
+    (wanted.folder / "exact" / "seed-1").mkdir()
+    (wanted.folder / "exact" / "seed-1" / "config.yaml").write_text("{}")
+    done = run_comparison(wanted, None, lambda line: None, ["false"])
+    assert done.missing[:3] == (
+        "missing: 2 of 4 runs",
+        f"begun  {wanted.folder}/exact/seed-1",
+        f"new    {wanted.folder}/grpo/seed-1",
+    )
+    assert done.summary["entries"]["exact"] == {**done.summary["entries"]["exact"], "done": [0], "missing": [1]}
+    assert "| exact | 0.0006 | 1 | " in (wanted.folder / "comparison.md").read_text()
+    done = run_comparison(wanted, 2, lambda line: None, FAKE)
+    assert (done.missing, done.summary["entries"]["exact"]["missing"]) == ((), [])
+    more = design(tmp_path / "grid", seeds=3, tune=False)
+    assert run_comparison(more, None, lambda line: None, FAKE).summary["entries"]["exact"]["done"] == [0, 1, 2]
+
+
+def test_a_long_list_of_what_is_missing_is_cut(tmp_path):
+    wanted = design(tmp_path / "grid", seeds=12)
+    write_job_list(wanted, tmp_path / "jobs.txt", lambda line: None)
+    missing = run_comparison(wanted, None, lambda line: None, ["false"]).missing
+    assert missing[0] == "missing: 6 of 6 trials and 24 of 24 runs"
+    assert missing[-2] == "... and 10 more: --dry-run lists all"
+    assert len(missing) == 23
+
+
+def test_runs_at_once_have_gpus_of_their_own(tmp_path):
+    """Four GPUs, two runs at once: 0,1 and 2,3, and each of them is used."""
+    said, wanted = [], design(tmp_path / "grid", seeds=3, tune=False, flags=("--use_cpu", "false"))
+    run_comparison(wanted, 2, said.append, FAKE, gpus=["0", "1", "2", "3"])
+    assert {json.loads(path.read_text())["gpus"] for path in tmp_path.rglob("data.json")} == {"0,1", "2,3"}
+    assert "GPUs of the 2 runs at once: 0,1 | 2,3" in said
+    assert "GPUs of the 2 runs at once: 0,1 | 2,3" in describe(wanted, 2, ["0", "1", "2", "3"])
+
+
+def test_a_share_is_used_again(tmp_path, monkeypatch):
+    """Eight runs, three at once: those that come later get the share of one that has ended."""
+    monkeypatch.setenv("FAKE_SECONDS", "0.02")
+    cells = design(tmp_path / "grid", seeds=4, tune=False).finals({"exact": "", "grpo": ""})
+    runner = Runner(FAKE, 3, 1, lambda line: None, ["a", "b", "c"])
+    assert runner.run(cells).failed == {}
+    seen = [json.loads((cell.folder / "data.json").read_text())["gpus"] for cell in cells]
+    assert seen[:3] == ["a", "b", "c"]
+    assert set(seen) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(("cpu", "gpus"), [("false", []), ("true", ["0", "1"])])
+def test_on_cpus_the_variable_stays(tmp_path, monkeypatch, cpu, gpus):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    wanted = design(tmp_path / "grid", seeds=1, tune=False, flags=("--use_cpu", cpu))
+    run_comparison(wanted, 2, lambda line: None, FAKE, gpus=gpus)
+    assert {json.loads(path.read_text())["gpus"] for path in tmp_path.rglob("data.json")} == {None}
 
 
 def test_the_plan_says_how_long(whole, tmp_path):

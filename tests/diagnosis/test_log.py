@@ -99,6 +99,7 @@ def test_windows_are_of_rows_not_of_finite_values():
     assert log.rows == 30
     assert log.head("reward") == [0.0, 3.0, 4.0]
     assert log.tail("reward") == [25.0, 26.0]
+    assert log.tail_left_out("reward") == 3
     assert as_log([{"step": n, "reward": None} for n in range(4)]).rows == 4
 
 

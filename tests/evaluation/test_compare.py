@@ -9,8 +9,8 @@ import pytest
 
 from riskpo.errors import DataError
 from riskpo.evaluation.bounds import difference_bounds
-from riskpo.evaluation.compare import compare, compare_pairs
-from riskpo.evaluation.pairs import pass_pairs, value_pairs
+from riskpo.evaluation.compare import compare
+from riskpo.evaluation.pairs import pass_pairs
 from riskpo.evaluation.signflip import sign_flip_test
 
 
@@ -228,22 +228,6 @@ def test_coverage_of_the_macro_difference():
         wrong.append(found.outcome != "not distinguishable")
     assert 0.92 < np.mean(held) < 0.985
     assert np.mean(wrong) < 0.08
-
-
-# --- other scores ---
-
-
-def test_values_without_samples():
-    """maj@k, partial credit: drawn signs beyond 20 questions, nothing said of more samples."""
-    rng = np.random.default_rng(0)
-    a = {str(q): float(v) for q, v in enumerate(rng.random(30))}
-    b = {str(q): float(v) for q, v in enumerate(rng.random(30))}
-    b["0"] = None
-    found = compare_pairs({"t": value_pairs(a, b)}, "maj@8").tasks["t"]
-    assert (found.questions, found.left_out) == (29, 1)
-    assert not found.test.exact
-    assert found.needed.samples is None
-    assert "29 shared questions (1 more left out for too few usable samples)" in found.sentence
 
 
 def test_pass_at_k():

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from riskpo.errors import ConfigError, DataError
+from riskpo.errors import DataError
 from riskpo.evaluation.bounds import difference_bounds, question_bounds, sampling_bounds
 from riskpo.evaluation.intervals import (
     Interval,
@@ -18,7 +18,6 @@ from riskpo.evaluation.intervals import (
     question_interval,
     run_interval,
     sampling_interval,
-    task_interval,
     weighted_bounds,
 )
 from riskpo.evaluation.passk import pass_at_k
@@ -133,27 +132,13 @@ def test_runs_refused(scores, says):
     assert says in found.refused
 
 
-def test_tasks_by_hand():
-    """Half the root of the squared distances, on each side for itself."""
-    one, two = Interval(0.3, 0.27, 0.34, "questions", 30), Interval(0.5, 0.46, 0.53, "questions", 90)
-    macro = task_interval([one, two])
-    assert (macro.mean, macro.low, macro.high) == pytest.approx((0.4, 0.4 - 0.025, 0.4 + 0.025))
-    assert macro.units == 120
-    pooled = task_interval([one, two], [30, 90])
-    assert (pooled.mean, pooled.low) == pytest.approx((0.45, 0.45 - math.hypot(0.25 * 0.03, 0.75 * 0.04)))
-    alone = task_interval([one])
-    assert (alone.low, alone.high) == pytest.approx((one.low, one.high))
-
-
-def test_tasks_refused():
-    one = Interval(0.3, 0.27, 0.34, "questions", 30)
-    assert "1 of 2 tasks" in task_interval([one, question_interval([0.5])]).refused
-    with pytest.raises(ConfigError, match="one source"):
-        task_interval([one, Interval(0.3, 0.2, 0.4, "samples", 30)])
-    with pytest.raises(ConfigError, match="one source"):
-        task_interval([])
-    with pytest.raises(ConfigError, match="positive weights"):
-        task_interval([one, one], [1.0, 0.0])
+def test_bounds_of_an_average_over_tasks_by_hand():
+    """Half the root of the squared distances, on each side for itself; of one task, its own."""
+    means, lows, highs = [0.3, 0.5], [0.27, 0.46], [0.34, 0.53]
+    assert weighted_bounds(means, lows, highs, [0.5, 0.5]) == pytest.approx((0.4 - 0.025, 0.4 + 0.025))
+    low, _ = weighted_bounds(means, lows, highs, [0.25, 0.75])
+    assert low == pytest.approx(0.45 - math.hypot(0.25 * 0.03, 0.75 * 0.04))
+    assert weighted_bounds([0.3], [0.27], [0.34], [1.0]) == pytest.approx((0.27, 0.34))
 
 
 @pytest.mark.parametrize(

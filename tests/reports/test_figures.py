@@ -44,6 +44,14 @@ def test_panels():
     assert [text.get_text() for text in curves.get_legend().get_texts()] == ["before", "after"]
 
 
+def test_numbers_that_are_none_are_left_out_and_counted():
+    rows = [*METRICS, {"step": 4, "reward": float("nan")}, {"step": 5, "reward": None}, {"step": 6, "reward": 0.5}]
+    reward, entropy, *_ = run_figure(rows, None, None, "").axes
+    assert reward.lines[0].get_xydata().tolist() == [[1, 0.1], [3, 0.3], [6, 0.5]]
+    assert np.isfinite(reward.lines[1].get_ydata()).all()
+    assert (reward.get_xlabel(), entropy.get_xlabel()) == ("step (2 rows left out: not finite)", "step")
+
+
 @pytest.mark.parametrize(("before", "after"), [(None, AFTER), (BEFORE, None), (None, None)])
 def test_without_both_evaluations_there_is_no_fourth_panel(before, after):
     assert len(run_figure(METRICS, before, after, "").axes) == 3

@@ -99,6 +99,7 @@ def _audit(options: argparse.Namespace, console: Any) -> int:
 
     from riskpo.atomic import write_json
     from riskpo.reports.audit import audit_figure, audit_json, print_audit
+    from riskpo.reports.figures import save_figure
     from riskpo.risk.audit import Effort, audit
 
     configs, ends = _estimators(options)
@@ -116,7 +117,7 @@ def _audit(options: argparse.Namespace, console: Any) -> int:
     if options.json is not None:
         write_json(options.json, audit_json(result, log, ends, options.seed))
     if options.figure is not None:
-        audit_figure(result).savefig(options.figure, dpi=150)
+        save_figure(audit_figure(result), options.figure, 150)
     return 0
 
 

@@ -71,7 +71,7 @@ def add_parser(verbs: Any, name: str) -> None:
 
 
 def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
-    """Runs the verb. Returns the exit status: 0; 1 where a run failed; 130 where it was stopped."""
+    """Runs the verb. Returns the exit status: 0; 1 where a run failed or is missing; 130 where it was stopped."""
     from riskpo.errors import ConfigError
 
     recipe, flags = recipe_and_flags(flags)
@@ -86,14 +86,16 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
     from rich.console import Console
 
     from riskpo.comparison.design import make_design
-    from riskpo.comparison.session import describe, write_job_list
+    from riskpo.comparison.session import describe, reads_job_list, write_job_list
 
     console = Console()
 
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    design = make_design(_asked(options, recipe, flags), dry=options.dry_run or options.job_list is not None)
+    asked = _asked(options, recipe, flags)
+    elsewhere = options.job_list is not None or reads_job_list(asked, options.jobs)
+    design = make_design(asked, dry=options.dry_run or elsewhere)
     for note in design.notes:
         say(f"note: {note}")
     if options.dry_run:
@@ -108,20 +110,22 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
 
 def _run(design: Any, jobs: int | None, console: Any, say: Any) -> int:
     from riskpo.comparison.session import run_comparison
-    from riskpo.reports.comparison import FILES, print_comparison_of_estimators, write_comparison
+    from riskpo.reports.comparison import FILES, print_comparison_of_estimators
 
     say(f"comparing {', '.join(design.labels)} in {design.folder}")
     done = run_comparison(design, jobs, say)
-    if done.summary is None:
+    if done.stopped:
         say(f"Stopped. The same command goes on with what is in {design.folder}.")
         return 130
-    write_comparison(done.summary, design.folder)
-    print_comparison_of_estimators(done.summary, console)
-    say(f"{design.folder}: {', '.join(FILES)}")
+    if done.summary is not None:
+        print_comparison_of_estimators(done.summary, console)
+        say(f"{design.folder}: {', '.join(FILES)}")
+    for line in done.missing:
+        say(line)
     if done.failed:
         say(f"{len(done.failed)} failed: {', '.join(done.failed)}. The same command tries them again.")
         return 1
-    return 0
+    return 1 if done.missing else 0
 
 
 def _asked(options: argparse.Namespace, recipe: str | None, flags: Sequence[str]) -> Any:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from riskpo.cli.quiet import quieten
+from riskpo.extras import is_installed
 
 EPILOG = """\
 examples:
@@ -158,7 +158,7 @@ def _print_plan(plan: Any, inputs: Any, console: Any) -> None:
 
 
 def _lacks_vllm(plan: Any) -> bool:
-    return bool(plan.training.use_vllm) and importlib.util.find_spec("vllm") is None
+    return bool(plan.training.use_vllm) and not is_installed("vllm")
 
 
 def _sizes(plan: Any) -> str:

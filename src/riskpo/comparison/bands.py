@@ -14,11 +14,13 @@ from riskpo.evaluation.student import t_quantile
 from riskpo.reports.figures import smooth
 
 
-def band(curves: Sequence[Curve]) -> dict[str, list[Any]]:
-    """The mean curve of several runs and its pointwise 95 % interval over them (t; the reward is not cut to its range).
+def band(curves: Sequence[Curve], ends: tuple[float, float] = (-math.inf, math.inf)) -> dict[str, list[Any]]:
+    """The mean curve of several runs and its pointwise 95 % interval over them (Student's t).
 
     Args:
         curves: one a run; steps that not all of them have are left out.
+        ends: the range of the values, to which the interval is cut; where a value is outside of it, it is not theirs,
+            and nothing is cut.
 
     Returns:
         `steps`, `mean`, and `low` and `high`, which are empty where there is one run: it says nothing of others.
@@ -32,7 +34,8 @@ def band(curves: Sequence[Curve]) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {"steps": steps, "mean": _short(mean_S), "low": [], "high": []}
     if len(curves) > 1:
         half_S = t_quantile(LEVEL, len(curves) - 1) * values_RS.std(axis=0, ddof=1) / math.sqrt(len(curves))
-        found |= {"low": _short(mean_S - half_S), "high": _short(mean_S + half_S)}
+        low, high = ends if (values_RS >= ends[0]).all() and (values_RS <= ends[1]).all() else (-math.inf, math.inf)
+        found |= {"low": _short(np.maximum(mean_S - half_S, low)), "high": _short(np.minimum(mean_S + half_S, high))}
     return found
 
 

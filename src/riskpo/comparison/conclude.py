@@ -4,9 +4,10 @@ The unit is a training run. Runs of one seed share training prompts, held-out pr
 compared seed by seed: the differences d_s over the seeds that both have finished, with
 
     interval   mean(d) -+ t s / sqrt(N)           t: Student's quantile with N - 1 degrees of freedom
-    p          of the paired t test, corrected by Holm for the number of entries that are compared with the baseline
-    needed     the smallest N with |mean(d)| >= (t' + t'') s / sqrt(N), t' at 5 % over the number of comparisons, t'' at
-               power 80 %: both quantiles with N - 1 degrees, so that few seeds are not taken for many
+    p          of the paired t test, corrected by Holm for the number of entries that are compared with the baseline;
+               none where all d_s are alike: there is no spread to measure the mean by
+    needed     the smallest N whose test, at 5 % over the number of comparisons, finds a difference of mean(d) with
+               power 80 % where differences spread by s: the noncentral t distribution, exact for few seeds too
 
 "Better" and "worse" are said where the corrected p is at most 0.05 and the interval leaves 0 out. One run each says
 nothing of seeds: then the questions are the unit, and the sentence says so.
@@ -29,12 +30,12 @@ from riskpo.evaluation.intervals import Interval, question_interval, run_interva
 from riskpo.evaluation.passk import pass_at_k
 from riskpo.evaluation.power import POWER, about
 from riskpo.evaluation.signflip import holm
-from riskpo.evaluation.student import normal_quantile, t_quantile, t_within
+from riskpo.evaluation.student import t_quantile, t_within
+from riskpo.evaluation.ttest import found_noncentrality, t_test_power
 
 _MOST_SEEDS = 1_000_000
-_LIKE_NORMAL = 200  # degrees of freedom
 _SMALLEST_P = 1e-12  # what 1 - P(|T| <= t) can still tell from 0
-_POWER = f"about {100 * POWER:g} %"
+_POWER = f"{100 * POWER:g} %"
 
 Outcome = Literal["better", "worse", "not distinguishable", "not compared"]
 
@@ -46,7 +47,7 @@ class PairedRuns:
     Args:
         mean: of the differences, in [-1, 1].
         low, high: its 95 % interval, cut to [-1, 1]; None where the spread cannot be told.
-        p: of the paired t test; 1 where the spread cannot be told.
+        p: of the paired t test; None where the spread cannot be told, and no test is possible.
         spread: the standard deviation of the differences (divided by N - 1).
         seeds: N.
     """
@@ -54,7 +55,7 @@ class PairedRuns:
     mean: float
     low: float | None
     high: float | None
-    p: float
+    p: float | None
     spread: float
     seeds: int
 
@@ -70,7 +71,7 @@ class Contrast:
         over: what the units are: "seeds", "questions", or "" where nothing could be compared.
         difference: of the means; None where nothing could be compared, and so are the others.
         low, high: of the 95 % interval.
-        p: of the paired t test over seeds, or of the sign-flip test over questions.
+        p: of the paired t test over seeds, or of the sign-flip test over questions; None where no test is possible.
         p_holm: corrected for the number of entries that are compared with the baseline by this score.
         more_seeds: that would find a difference of this size with power 80 %; None where that cannot be told.
         detectable: the smallest true difference that as many seeds find with power 80 %.
@@ -110,19 +111,11 @@ def paired_runs(differences: Sequence[float]) -> PairedRuns:
     values = np.array(differences, dtype=np.float64)
     seeds, mean, spread = len(values), float(values.mean()), float(values.std(ddof=1))
     if spread < 1e-12:
-        return PairedRuns(mean, None, None, 1.0, 0.0, seeds)
+        return PairedRuns(mean, None, None, None, 0.0, seeds)
     error = spread / math.sqrt(seeds)
     half = t_quantile(LEVEL, seeds - 1) * error
     p = max(1.0 - t_within(abs(mean) / error, seeds - 1), _SMALLEST_P)
     return PairedRuns(mean, max(mean - half, -1.0), min(mean + half, 1.0), p, spread, seeds)
-
-
-def _standard_errors(seeds: int, comparisons: int) -> float:
-    """How many standard errors a true difference must measure, to be found with power 80 %."""
-    alpha = (1 - LEVEL) / comparisons
-    if seeds - 1 > _LIKE_NORMAL:
-        return normal_quantile(1 - alpha / 2) + normal_quantile(POWER)
-    return t_quantile(1 - alpha, seeds - 1) + t_quantile(2 * POWER - 1, seeds - 1)
 
 
 def seeds_needed(difference: float, spread: float, comparisons: int) -> int | None:
@@ -130,7 +123,7 @@ def seeds_needed(difference: float, spread: float, comparisons: int) -> int | No
 
     Args:
         difference: of the means, taken for the true one.
-        spread: the standard deviation of the differences from seed to seed.
+        spread: the standard deviation of the differences from seed to seed, above 0.
         comparisons: for how many p is corrected; each is asked for at 5 % over their number, Holm's strictest step.
 
     Returns:
@@ -138,7 +131,7 @@ def seeds_needed(difference: float, spread: float, comparisons: int) -> int | No
     """
 
     def enough(seeds: int) -> bool:
-        return abs(difference) >= _standard_errors(seeds, comparisons) * spread / math.sqrt(seeds)
+        return t_test_power(difference / spread * math.sqrt(seeds), seeds - 1, (1 - LEVEL) / comparisons) >= POWER
 
     low, high = 1, 2
     while not enough(high):
@@ -149,6 +142,11 @@ def seeds_needed(difference: float, spread: float, comparisons: int) -> int | No
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return high
+
+
+def detectable_difference(spread: float, seeds: int, comparisons: int) -> float:
+    """The smallest true difference that so many seeds, at least 2, find with power 80 %; else as `seeds_needed`."""
+    return found_noncentrality(seeds - 1, (1 - LEVEL) / comparisons, POWER) * spread / math.sqrt(seeds)
 
 
 def conclude(runs: Mapping[str, Sequence[RunResult]], baseline: str, ks: Sequence[int]) -> dict[str, list[Contrast]]:
@@ -176,12 +174,13 @@ def _shared(a: Mapping[int, RunResult], b: Mapping[int, RunResult]) -> list[tupl
 
 def _contrasts(pairs: list[tuple[str, list[tuple[RunResult, RunResult]]]], baseline: str, k: int) -> list[Contrast]:
     found = [_contrast(label, baseline, shared, k, len(pairs)) for label, shared in pairs]
-    # One that has nothing to compare yet counts all the same: the correction does not loosen with what is missing.
+    # One that cannot be tested (yet) counts all the same: the correction does not loosen with what is missing.
     corrected = holm([1.0 if one.p is None else one.p for one in found])
     done = []
     for one, p_holm in zip(found, corrected, strict=True):
-        if one.p is not None:
-            one = dataclasses.replace(one, p_holm=p_holm, outcome=_outcome(one, p_holm))
+        if one.difference is not None:
+            p_corrected = None if one.p is None else p_holm
+            one = dataclasses.replace(one, p_holm=p_corrected, outcome=_outcome(one, p_holm))
         done.append(dataclasses.replace(one, sentence=_sentence(one, len(pairs))))
     return done
 
@@ -207,7 +206,6 @@ def _contrast(
         )
     paired = paired_runs([ours.score(k) - theirs.score(k) for ours, theirs in shared])
     needed = seeds_needed(paired.mean, paired.spread, comparisons) if paired.spread and paired.mean else None
-    errors = _standard_errors(paired.seeds, comparisons) * paired.spread / math.sqrt(paired.seeds)
     return dataclasses.replace(
         nothing,
         units=paired.seeds,
@@ -217,7 +215,7 @@ def _contrast(
         high=paired.high,
         p=paired.p,
         more_seeds=None if needed is None else max(needed - paired.seeds, 0),
-        detectable=errors if paired.spread else None,
+        detectable=detectable_difference(paired.spread, paired.seeds, comparisons) if paired.spread else None,
     )
 
 
@@ -237,14 +235,14 @@ def _outcome(one: Contrast, p_holm: float) -> Outcome:
 
 def _sentence(one: Contrast, comparisons: int) -> str:
     a, b = one.entry, one.baseline
-    if one.difference is None or one.p is None:
+    if one.difference is None:
         return f"{a} and {b} cannot be compared yet: no seed is finished for both."
     seeds = f"{one.units} seeds" if one.over == "seeds" else "one seed"
-    if one.low is None or one.high is None:
+    if one.low is None or one.high is None or one.p is None:
         said = f"{100 * one.difference:+.1f} points in each of {one.units} seeds"
         return (
-            f"{a} and {b} are not distinguishable by {one.metric}: {said}, so the spread over seeds cannot be told. "
-            "More seeds, prompts or samples would be needed."
+            f"{a} and {b} are not distinguishable by {one.metric}: {said}, so the spread over seeds cannot be told, "
+            "and no test is possible. More seeds, prompts or samples would be needed."
         )
     numbers = (
         f"{100 * one.difference:+.1f} points (95 % over {one.over} {100 * one.low:+.1f} to {100 * one.high:+.1f}), "
@@ -278,8 +276,9 @@ def _missing(one: Contrast) -> str:
     if not one.difference:
         return f" No difference was seen.{found}"
     more = "more than a million" if one.more_seeds is None else about(one.more_seeds)
+    seeds = "seed" if one.more_seeds == 1 else "seeds"
     size = f"to find a difference of this size with {_POWER} power"
-    return f" {more[0].upper()}{more[1:]} more seeds would be needed {size}.{found}"
+    return f" {more[0].upper()}{more[1:]} more {seeds} would be needed {size}.{found}"
 
 
 def _p(p: float) -> str:

@@ -12,8 +12,8 @@ from riskpo.comparison.entries import Entry
 from riskpo.comparison.grid import RATE, SEED, Cell
 from riskpo.comparison.tuning import SEED as TUNING_SEED
 from riskpo.comparison.tuning import default_rates, tuning_flags
+from riskpo.comparison.words import describe_entries
 from riskpo.errors import ConfigError, DataError
-from riskpo.reports.describe import describe_estimator
 from riskpo.runs.arguments import Plan, plan_new
 from riskpo.runs.session import check
 
@@ -48,6 +48,11 @@ class Asked:
     tune_steps: int | None = None
     folder: Path | None = None
 
+    @property
+    def place(self) -> Path:
+        """The folder that was asked for, or the one of the recipe or the file."""
+        return self.folder or Path("compare") / (self.recipe or Path(str(self.config)).stem)
+
 
 @dataclass(frozen=True)
 class Design:
@@ -81,7 +86,7 @@ class Design:
 
     def methods(self) -> dict[str, str]:
         """Each entry in words."""
-        return {label: describe_estimator(plan.training.risk_config) for label, plan in self.plans.items()}
+        return describe_entries(self.plans)
 
     def record(self) -> dict[str, Any]:
         """What its numbers depend on, for `grid.joined`."""
@@ -164,13 +169,15 @@ def make_design(asked: Asked, *, dry: bool) -> Design:
         notes |= dict.fromkeys(f"{entry.label}: {note}" for note in _checked(entry, plans[entry.label]))
     if asked.tune:
         _check_trial(asked, tuning, dry)
-    folder = asked.folder or Path("compare") / first.name
-    return Design(asked, folder, plans, rates if asked.tune else {}, tuning, tuple(notes))
+    return Design(asked, asked.place, plans, rates if asked.tune else {}, tuning, tuple(notes))
+
+
+def _names(flags: Sequence[str]) -> set[str]:
+    return {flag[2:].split("=", 1)[0].replace("-", "_") for flag in flags if flag.startswith("--")}
 
 
 def _check_asked(asked: Asked) -> None:
-    given = {flag[2:].split("=", 1)[0].replace("-", "_") for flag in asked.flags if flag.startswith("--")}
-    if taken := sorted(given & _OF_CELLS):
+    if taken := sorted(_names(asked.flags) & _OF_CELLS):
         raise ConfigError(f"--{taken[0]} is given to each run by the comparison: use --seeds and --output_dir.")
     if not 1 <= asked.seeds <= TUNING_SEED:
         raise ConfigError(f"--seeds must be in 1..{TUNING_SEED}, got {asked.seeds}.")
@@ -179,6 +186,12 @@ def _check_asked(asked: Asked) -> None:
         raise ConfigError(f"--baseline {asked.baseline} is none of the entries: {', '.join(labels)}.")
     if not asked.tune and (asked.rates or asked.tune_steps):
         raise ConfigError("--no-tune tries no learning rates: leave out --learning_rates and --tune_steps.")
+    for where, flags in (("", asked.flags), *((f"{entry.label}: ", entry.flags) for entry in asked.entries)):
+        if asked.rates and "learning_rate" in _names(flags):
+            raise ConfigError(
+                f"{where}learning_rate would be lost, as --learning_rates are tried for every entry. Leave out one: "
+                "without --learning_rates, a third of an entry's own rate, the rate and three times it are tried."
+            )
     if asked.tune_steps is not None and asked.tune_steps < 1:
         raise ConfigError(f"--tune_steps must be at least 1, got {asked.tune_steps}.")
 

@@ -1,6 +1,7 @@
 """The cells of a comparison, each the folder of a run, and what is written down of the whole.
 
     compare/NAME/comparison-plan.json   what was asked: every entry's options in full, the learning rates
+    compare/NAME/comparison.json        the report, with .md and .png beside it
     compare/NAME/ENTRY/seed-N/          a run
     compare/NAME/ENTRY/seed-N.log       what it printed
     compare/NAME/ENTRY/rate-R/          a trial of a learning rate
@@ -23,6 +24,7 @@ from riskpo.errors import ResumeError, RunExistsError
 
 State = Literal["done", "begun", "new"]
 PLAN = "comparison-plan.json"
+REPORT = "comparison.json"
 SEED, RATE = "seed-", "rate-"
 
 _CHECKPOINT = re.compile(r"checkpoint-\d+|tmp-checkpoint-\d+")
@@ -147,6 +149,37 @@ def joined(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
         _same(folder, "", {"trials' options": kept["tuning"]}, {"trials' options": now["tuning"]})
     tuning = now["tuning"] or kept["tuning"]
     return {**kept, **now, "tuning": tuning, "entries": {**kept["entries"], **now["entries"]}}
+
+
+def check_report(folder: Path, labels: Sequence[str], seeds: int, baseline: str) -> None:
+    """That no report of more than is asked for would be overwritten: it would be lost without a word.
+
+    Args:
+        folder: of the comparison.
+        labels, seeds, baseline: of the report that is asked for.
+
+    Raises:
+        ResumeError: the one that is there has finished runs of other entries or seeds, or another baseline.
+    """
+    path = folder / REPORT
+    kept = read_json(path) if path.is_file() else {"entries": {}}
+    done = {label: entry["done"] for label, entry in kept["entries"].items() if entry["done"]}
+    most = max((max(seeds_done) + 1 for seeds_done in done.values()), default=0)
+    lost, ask = [], []
+    if gone := [label for label in done if label not in labels]:
+        lost.append(f"{', '.join(gone)} as well")
+        ask.append("name them in --estimators")
+    if most > seeds:
+        lost.append(f"seeds up to {most - 1}, and --seeds {seeds} ends with {seeds - 1}")
+        ask.append(f"--seeds {most}")
+    if done and kept["baseline"] != baseline:
+        lost.append(f"the baseline {kept['baseline']}, and not {baseline}")
+        ask.append(f"--baseline {kept['baseline']}")
+    if lost:
+        raise ResumeError(
+            f"{path} has {'; '.join(lost)}: this report would overwrite it. Ask for what is there "
+            f"({', '.join(ask)}), or move that file away first; the runs stay."
+        )
 
 
 def _same(folder: Path, where: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ class RunResult:
         curves: `reward` and `entropy` by step.
         versions: of what it was run with.
         learning_rate: that it was trained with; None where that is not known.
+        not_finite: logged rows whose `reward` or `entropy` was no finite number, if any; no curve has them.
     """
 
     seed: int
@@ -42,6 +44,7 @@ class RunResult:
     curves: Mapping[str, Curve]
     versions: Mapping[str, str]
     learning_rate: float | None = None
+    not_finite: Mapping[str, int] = field(default_factory=dict)
 
     def score(self, k: int) -> float:
         """Its pass@k."""
@@ -69,8 +72,13 @@ def read_run(folder: Path, seed: int) -> RunResult:
         before=tuple(before["correct"]),
         curves={name: read_curve(rows, name, every) for name in CURVES},
         learning_rate=float(arguments["learning_rate"]),
+        not_finite={name: bad for name in CURVES if (bad := sum(_is_bad(row, name) for row in rows))},
         versions={"riskpo": environment["riskpo"], "commit": str(environment["commit"]), **packages},
     )
+
+
+def _is_bad(row: Mapping[str, Any], name: str) -> bool:
+    return name in row and (row[name] is None or not math.isfinite(row[name]))
 
 
 def read_curve(rows: Sequence[Mapping[str, Any]], name: str, every: int) -> Curve:
@@ -88,7 +96,7 @@ def read_curve(rows: Sequence[Mapping[str, Any]], name: str, every: int) -> Curv
     last = 0
     for row in rows:
         step, value = int(row["step"]), row.get(name)
-        if isinstance(value, (int, float)):
+        if isinstance(value, (int, float)) and math.isfinite(value):
             parts.setdefault(-(-step // every) * every, []).append((step - last, float(value)))
         last = step
     return {step: sum(n * value for n, value in part) / sum(n for n, _ in part) for step, part in parts.items()}

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import IO, Any
 
 from riskpo.comparison.cell import BUSY, cell_command
+from riskpo.comparison.gpus import VISIBLE
 from riskpo.comparison.grid import Cell, state_of
 
 _POLL_SECONDS = 0.1
@@ -39,6 +40,7 @@ class _Running:
     process: subprocess.Popen[bytes]
     log: IO[bytes]
     begun: float
+    slot: int
 
 
 class Runner:
@@ -49,10 +51,20 @@ class Runner:
         jobs: how many at once, at least 1.
         threads: CPU threads of each, where the recipe does not say.
         say: told a line now and then.
+        gpus: CUDA_VISIBLE_DEVICES of each of the `jobs`; None: as it is for this process, for all of them.
     """
 
-    def __init__(self, train: Sequence[str], jobs: int, threads: int, say: Callable[[str], None]) -> None:
-        self._train, self._jobs, self._say = list(train), jobs, say
+    def __init__(
+        self,
+        train: Sequence[str],
+        jobs: int,
+        threads: int,
+        say: Callable[[str], None],
+        gpus: Sequence[str | None] | None = None,
+    ) -> None:
+        self._train, self._say = list(train), say
+        self._gpus = list(gpus or [None] * jobs)
+        self._free = list(range(jobs))  # slots, the lowest is taken first
         self._environment = {"OMP_NUM_THREADS": str(threads), **os.environ, "PYTHONUNBUFFERED": "1"}
         self._running: list[_Running] = []
         self._stopping = 0
@@ -64,7 +76,7 @@ class Runner:
         previous = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             while self._running or (waiting and not self._stopping):
-                while waiting and len(self._running) < self._jobs and not self._stopping:
+                while waiting and self._free and not self._stopping:
                     cell = waiting.popleft()
                     self._start(cell, total - len(waiting), total)
                 time.sleep(_POLL_SECONDS)
@@ -83,21 +95,25 @@ class Runner:
         cell.log.parent.mkdir(parents=True, exist_ok=True)
         log = cell.log.open("ab")
         command = cell_command(cell.folder, self._train, cell.flags, parent=os.getpid())
+        slot = min(self._free)
+        gpus = self._gpus[slot]
         # A session of its own, so that a terminal's Ctrl-C reaches this process alone, which passes it on once.
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=self._environment,
+            env={**self._environment, **({} if gpus is None else {VISIBLE: gpus})},
             start_new_session=True,
         )
-        self._running.append(_Running(cell, process, log, time.monotonic()))
+        self._free.remove(slot)
+        self._running.append(_Running(cell, process, log, time.monotonic(), slot))
         if self._stopping:  # asked between the question and the start
             process.terminate()
 
     def _ended(self, one: _Running, outcome: Outcome) -> None:
         self._running.remove(one)
+        self._free.append(one.slot)
         one.log.close()
         status, cell = one.process.returncode, one.cell
         if state_of(cell.folder) == "done":  # also where it was asked to stop after its last evaluation

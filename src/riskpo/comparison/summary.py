@@ -39,7 +39,8 @@ def summarise(design: Design, runs: Mapping[str, Sequence[RunResult]], choices: 
         rate = choices[label].chosen if choices else f"{plan.training.learning_rate:g}"
         entries[label] = {"method": methods[label], "learning_rate": rate, "steps": plan.training.max_steps}
         _check_rates(label, rate, runs[label])
-        entries[label] |= _entry(sorted(runs[label], key=lambda r: r.seed), design.asked.seeds, ks)
+        ends = {"reward": plan.training.risk_config.reward_range, "entropy": (0.0, math.inf)}
+        entries[label] |= _entry(sorted(runs[label], key=lambda r: r.seed), design.asked.seeds, ks, ends)
     found = {
         "recipe": design.first.name,
         "baseline": design.asked.baseline,
@@ -71,7 +72,9 @@ def _check_rates(label: str, rate: str | None, runs: Sequence[RunResult]) -> Non
     )
 
 
-def _entry(runs: Sequence[RunResult], seeds: int, ks: Sequence[int]) -> dict[str, Any]:
+def _entry(
+    runs: Sequence[RunResult], seeds: int, ks: Sequence[int], ends: Mapping[str, tuple[float, float]]
+) -> dict[str, Any]:
     done = [run.seed for run in runs]
     found: dict[str, Any] = {"done": done, "missing": [seed for seed in range(seeds) if seed not in done]}
     if not runs:
@@ -85,7 +88,7 @@ def _entry(runs: Sequence[RunResult], seeds: int, ks: Sequence[int]) -> dict[str
         "scores": scores,
         "entropy": float(np.mean([run.entropy for run in runs])),
         "unscorable": float(np.mean([run.unscorable for run in runs])),
-        "curves": {name: band([run.curves[name] for run in runs]) for name in CURVES},
+        "curves": {name: band([run.curves[name] for run in runs], ends[name]) for name in CURVES},
     }
 
 
@@ -147,7 +150,18 @@ def _notes(
         notes.append(f"the entries were trained for different numbers of steps: {sorted(steps)}.")
     if any((entry["unscorable"] or 0) > 0 for entry in entries.values()):
         notes.append("samples that could not be judged count as wrong here.")
-    return [*notes, *_versions(runs)]
+    return [*notes, *_not_finite(runs), *_versions(runs)]
+
+
+def _not_finite(runs: Mapping[str, Sequence[RunResult]]) -> list[str]:
+    """Steps that one run lacks are missing from the mean of all."""
+    bad = [
+        f"{label} seed {run.seed}: {name} {count}"
+        for label, one in runs.items()
+        for run in sorted(one, key=lambda r: r.seed)
+        for name, count in run.not_finite.items()
+    ]
+    return [f"the curves leave out logged values that were not finite ({'; '.join(bad)})."] if bad else []
 
 
 def _versions(runs: Mapping[str, Sequence[RunResult]]) -> list[str]:

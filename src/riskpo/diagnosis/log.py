@@ -73,6 +73,11 @@ class RunLog:
         values = self.logged(name)
         return finite(values[-window(len(values)) :])
 
+    def tail_left_out(self, name: str) -> int:
+        """How many values in those last rows are not finite."""
+        values = self.logged(name)[-window(len(self.logged(name))) :]
+        return len(values) - len(finite(values))
+
     @property
     def reward_ends(self) -> tuple[float, float]:
         """The declared smallest and largest reward; 0 and 1 where none are known."""

@@ -121,22 +121,13 @@ def compare(
             pairs[task] = pass_pairs(a[task], b[task], k)
         except DataError as error:
             raise DataError(f"{task}: {error}") from error
-    found = compare_pairs(pairs, f"pass@{k}", names, seed)
+    found = _compared(pairs, f"pass@{k}", names, seed)
     only_a, only_b = (tuple(task for task in one if task not in shared) for one in (a, b))
     return dataclasses.replace(found, only_a=only_a, only_b=only_b)
 
 
-def compare_pairs(
-    pairs: Mapping[str, Pairs], metric: str, names: tuple[str, str] = ("A", "B"), seed: int = 0
-) -> Comparison:
-    """Any score that has one value a question: see `value_pairs`.
-
-    Args:
-        pairs: of each task; at least one.
-        metric: what the values are.
-        names: what the sentences call them.
-        seed: of the test where its signs are drawn.
-    """
+def _compared(pairs: Mapping[str, Pairs], metric: str, names: tuple[str, str], seed: int) -> Comparison:
+    """Each task, and where there are several their average and their pooled questions."""
     tests = [sign_flip_test(_differences([one], [Fraction(1)]), seed) for one in pairs.values()]
     corrected = holm([test.p for test in tests])
     tasks = {

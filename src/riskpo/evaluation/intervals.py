@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from riskpo.errors import ConfigError, DataError
+from riskpo.errors import DataError
 from riskpo.evaluation.bounds import LEVEL, difference_bounds, question_bounds, sampling_bounds
 from riskpo.evaluation.passk import none_of, scores_array
 from riskpo.evaluation.student import t_quantile
@@ -178,34 +178,6 @@ def run_interval(scores_R: Sequence[float], level: float = LEVEL) -> Interval:
         return Interval(mean, None, None, "runs", runs, why, level)
     half = t_quantile(level, runs - 1) * spread / math.sqrt(runs)
     return Interval(mean, max(mean - half, 0.0), min(mean + half, 1.0), "runs", runs, level=level)
-
-
-def task_interval(intervals: Sequence[Interval], weights: ArrayLike | None = None) -> Interval:
-    """Of an average over tasks: the tasks are these and no others, their questions (or samples) are drawn anew.
-
-    Args:
-        intervals: of different tasks, of one source.
-        weights: what each task weighs; the same if not given (the macro average). The number of questions pools them.
-
-    Raises:
-        ConfigError: no interval, different sources or levels, or weights that are not one positive number a task.
-    """
-    if not intervals or len({(one.source, one.level) for one in intervals}) > 1:
-        raise ConfigError("an average over tasks needs intervals of one source and level, at least one.")
-    given = np.ones(len(intervals)) if weights is None else np.asarray(weights, dtype=np.float64)
-    if given.shape != (len(intervals),) or not (given > 0).all():
-        raise ConfigError(f"{len(intervals)} tasks need as many positive weights; given {given.tolist()}.")
-    shares = given / given.sum()
-    means = np.array([one.mean for one in intervals])
-    mean, units = float(shares @ means), sum(one.units for one in intervals)
-    first = intervals[0]
-    reasons = [one.refused for one in intervals if one.refused]
-    if reasons:
-        why = f"{len(reasons)} of {len(intervals)} tasks have no interval: {reasons[0]}"
-        return Interval(mean, None, None, first.source, units, why, first.level)
-    lows, highs = (np.array([getattr(one, side) for one in intervals], dtype=np.float64) for side in ("low", "high"))
-    low, high = weighted_bounds(means, lows, highs, shares)
-    return Interval(mean, float(low), float(high), first.source, units, level=first.level)
 
 
 def weighted_bounds(

@@ -28,7 +28,7 @@ class Pairs:
         exact: the differences a - b as fractions, where they are known exactly.
         within_Q: unbiased variance of each difference over draws of samples; NaN where unknown.
         blocks: n / k, the harmonic mean over both models and the questions.
-        samples: usable samples of a question and model, on average; None where values came without samples.
+        samples: usable samples of a question and model, on average; None where there is no question.
         only_a: questions that only the first has.
         only_b: questions that only the second has.
         left_out: shared questions on which one of them has no value.
@@ -95,23 +95,6 @@ def pass_pairs(a: Scores, b: Scores, k: int = 1) -> Pairs:
         len(b) - len(shared),
         int((~there).sum()),
     )
-
-
-def value_pairs(a: Mapping[str, float | None], b: Mapping[str, float | None]) -> Pairs:
-    """Any other score that has one value a question: maj@k, mean score of partial credit.
-
-    Nothing is known of the sampling, so the interval is a little wider where nearly all differences are equal, and what
-    more samples would bring is not said.
-
-    Raises:
-        DataError: as `pass_pairs`.
-    """
-    shared = _shared(a, b)
-    sides = [np.array([np.nan if (value := values[name]) is None else value for name in shared]) for values in (a, b)]
-    there = ~np.isnan(sides[0]) & ~np.isnan(sides[1])
-    unknown = np.full(int(there.sum()), np.nan)
-    left = (len(a) - len(shared), len(b) - len(shared), int((~there).sum()))
-    return Pairs(sides[0][there], sides[1][there], None, unknown, 1.0, None, *left)
 
 
 def _shared(a: Mapping[str, object], b: Mapping[str, object]) -> list[str]:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from riskpo.atomic import read_json, write_json
-from riskpo.errors import ConfigError, MissingExtraError
+from riskpo.errors import ConfigError
 from riskpo.evaluation.backends import Backend, Sampling
 from riskpo.evaluation.folder import check_folder, default_folder, fingerprint, locked, take_folder
 from riskpo.evaluation.questions import QuestionSet
 from riskpo.evaluation.records import read_records
 from riskpo.evaluation.results import check_ks, default_ks, task_results
 from riskpo.evaluation.runner import Progress, evaluate_task
+from riskpo.extras import require_vllm
 from riskpo.models.registry import hub_commit, resolve_model
 from riskpo.runs.environment import describe_environment, record_resume
 
@@ -82,8 +82,7 @@ class EvalPlan:
         if self.backend == "vllm":
             if self.device != "auto":
                 raise ConfigError("--device is of the transformers backend: vLLM takes the GPUs that it sees.")
-            if importlib.util.find_spec("vllm") is None:
-                raise MissingExtraError("vllm", "vllm")
+            require_vllm()
         elif self.vllm_options:
             raise ConfigError("--vllm_options are of --backend vllm.")
         if self.device.startswith("cuda"):

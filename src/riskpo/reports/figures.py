@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from riskpo.atomic import write_bytes
 from riskpo.evaluation.intervals import question_interval
 from riskpo.evaluation.passk import pass_at_k
 
@@ -48,12 +52,18 @@ def run_figure(
 
 
 def _line(axis: Axes, metrics: list[dict[str, Any]], key: str, label: str, color: str) -> None:
-    points = [(row["step"], row[key]) for row in metrics if isinstance(row.get(key), (int, float))]
+    points = [(row["step"], row[key]) for row in metrics if _is_finite(row.get(key))]
     if points:
         steps, values = np.array(points, dtype=float).T
         axis.plot(steps, values, color=color, alpha=0.3, linewidth=1)
         axis.plot(steps, smooth(values), color=color, linewidth=2)
-    axis.set(xlabel="step", ylabel=label, ylim=(0.0, None))
+    without = sum(key in row for row in metrics) - len(points)
+    left_out = f" ({without} rows left out: not finite)" if without else ""
+    axis.set(xlabel=f"step{left_out}", ylabel=label, ylim=(0.0, None))
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _quantiles(axis: Axes, metrics: list[dict[str, Any]]) -> None:
@@ -79,6 +89,13 @@ def _pass_curve(axis: Axes, evaluation: dict[str, Any], label: str, color: str) 
     if len(correct) > 1:  # one question says nothing about others
         low, high = ([getattr(e, side) for e in estimates] for side in ("low", "high"))
         axis.fill_between(ks, low, high, color=color, alpha=0.15)
+
+
+def save_figure(figure: Figure, path: Path, dpi: int) -> None:
+    """Writes a figure whole or not at all, in the format that its name ends with."""
+    file = io.BytesIO()
+    figure.savefig(file, format=path.suffix.removeprefix("."), dpi=dpi)
+    write_bytes(path, file.getvalue())
 
 
 def smooth(values: NDArray[np.float64], least: int = 1) -> NDArray[np.float64]:

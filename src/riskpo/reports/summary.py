@@ -15,7 +15,7 @@ from riskpo.atomic import read_json, write_json
 from riskpo.evaluation.intervals import Interval, change_interval, question_interval
 from riskpo.evaluation.passk import pass_at_k
 from riskpo.reports.describe import describe_estimator
-from riskpo.reports.figures import run_figure
+from riskpo.reports.figures import run_figure, save_figure
 from riskpo.runs.files import read_metrics
 
 
@@ -26,7 +26,7 @@ def summarise(
     metrics = read_metrics(run_dir / "metrics.jsonl").rows
     what = describe_method(plan)
     figure = run_figure(metrics, before, after, f"{run_dir.name}: {what}")
-    figure.savefig(run_dir / "figure.png", dpi=150)
+    save_figure(figure, run_dir / "figure.png", 150)
     summary: dict[str, Any] = {"method": what, "steps": steps}
     if before and after:
         summary["evaluation"] = compare(before, after, plan.run.eval_ks)

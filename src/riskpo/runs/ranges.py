@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 from collections.abc import Callable
 from typing import Any
 
 from riskpo.engines.trl_state import check_save_steps
-from riskpo.errors import ConfigError, MissingExtraError
+from riskpo.errors import ConfigError
+from riskpo.extras import require_vllm
 from riskpo.runs.arguments import Plan
 
 _POSITIVE = "a finite number > 0", lambda value: 0 < value < math.inf
@@ -64,8 +64,8 @@ def check_machine(plan: Plan) -> None:
         ConfigError: another number of processes than the batch sizes are meant for.
         MissingExtraError: `use_vllm` without vLLM.
     """
-    if plan.training.use_vllm and importlib.util.find_spec("vllm") is None:
-        raise MissingExtraError("vllm", "vllm")
+    if plan.training.use_vllm:
+        require_vllm()
     wanted, running = plan.run.processes, plan.training.world_size
     if wanted in (0, running):
         return

@@ -63,7 +63,44 @@ def test_nulls_are_gaps(tmp_path):
     folder = made_run(tmp_path / "run")
     rows = [metric_row(1), {**metric_row(2), "reward": None}, metric_row(3)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert [row[0] for row in draw_curves(BY_KEY["reward"], [read_record(folder)]).rows] == [1, 3]
+    drawing = draw_curves(BY_KEY["reward"], [read_record(folder)])
+    assert [row[0] for row in drawing.rows] == [1, 3]
+    assert drawing.caption.endswith(" Left out, as not finite: mean reward in 1 of 3 rows.")
+
+
+def test_a_number_that_is_none_does_not_end_a_path(tmp_path):
+    """NaN, infinity and null at three of twenty steps: the path goes on behind them, and says what it leaves out."""
+    folder = made_run(tmp_path / "run")
+    bad = {5: {"reward": float("nan")}, 9: {"entropy": float("inf")}, 12: {"reward": None, "entropy": None}}
+    rows = [{**metric_row(step), **bad.get(step, {})} for step in range(1, 21)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    drawing = entropy_against_reward([read_record(folder)])
+    assert [row[0] for row in drawing.rows] == [step for step in range(1, 21) if step not in bad]
+    assert np.isfinite(lines_of(drawing)[0]).all()
+    assert drawing.caption.endswith(" Left out, as not finite: reward in 2 of 20 rows; entropy in 2 of 20 rows.")
+
+
+def test_what_was_never_a_number_was_logged_all_the_same(tmp_path):
+    records = [read_record(made_run(tmp_path / "a"))]
+    folder = made_run(tmp_path / "b")
+    rows = [{**metric_row(step), "reward": None} for step in range(1, 21)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    records.append(read_record(folder))
+    both = draw_curves(BY_KEY["reward"], records)
+    assert both.caption.endswith("teach nothing. Left out, as not finite: b: mean reward in 20 of 20 rows.")
+    alone = draw_curves(BY_KEY["reward"], records[1:])
+    assert isinstance(alone, LeftOut)
+    assert alone.why == "no finite number was logged: Left out, as not finite: mean reward in 20 of 20 rows."
+    path = entropy_against_reward(records[1:])
+    assert path.why == "not logged together: reward, entropy. Left out, as not finite: reward in 20 of 20 rows."
+
+
+def test_tracked_quantiles_say_what_they_leave_out(tmp_path):
+    folder = made_run(tmp_path / "run")
+    rows = [{**metric_row(step), **({"risk/q_low": None} if step < 4 else {})} for step in range(1, 21)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    drawing = score_map([read_record(folder)], {"run": [law(1, [0.0, 1.0], [0.5, 0.5])]}, {})
+    assert drawing.caption.endswith(" Left out, as not finite: q_low in 3 of 20 rows.")
 
 
 def test_all_figures_have_the_steps_of_the_run(tmp_path):

@@ -63,8 +63,8 @@ def test_numbers_that_are_none_are_noted(tmp_path):
     del rows[0]["reward"]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert read_record(folder).notes == [
-        "reward not finite in 12 of 19 rows, first at step 9: lines leave these out",
-        "grad_norm not finite in 12 of 20 rows, first at step 9: lines leave these out",
+        "reward not finite in 12 of 19 rows, first at step 9: lines and tables leave these out",
+        "grad_norm not finite in 12 of 20 rows, first at step 9: lines and tables leave these out",
     ]
 
 

@@ -19,6 +19,7 @@ from riskpo.reports.page.drawing import (
     LeftOut,
     color_of,
     dash_of,
+    left_out,
     legend,
     new_figure,
     sampled_rows,
@@ -28,7 +29,7 @@ from riskpo.reports.page.drawing import (
     thinned,
 )
 from riskpo.reports.page.palette import STYLE
-from riskpo.reports.page.record import Record
+from riskpo.reports.page.record import Record, not_finite
 from riskpo.reports.page.texts import is_number
 
 _LEAST = 5  # points of a running mean, so that a short run is no scribble
@@ -217,6 +218,8 @@ def draw_curves(spec: Curves, records: Sequence[Record]) -> Drawing | LeftOut:
     if not lines:
         if not any(record.metrics for record in records):
             return LeftOut(spec.title, NO_STEP)
+        if said := left_out(records, spec.metrics):
+            return LeftOut(spec.title, f"no finite number was logged:{said}")
         names = ", ".join(metric for metric, _ in spec.metrics)
         return LeftOut(spec.title, f"not logged: {names}" + (f" ({spec.needs})" if spec.needs else ""))
     figure, axis = new_figure()
@@ -280,10 +283,15 @@ def _set_ends(axis: Axes, ends: tuple[float | None, float | None]) -> None:
 
 
 def _missing(spec: Curves, records: Sequence[Record], lines: Sequence[Line]) -> str:
-    """The caption, with the runs that have nothing to show here."""
+    """The caption, with the runs that have nothing to show here, and the values that are none."""
     drawn = {line.run for line in lines}
-    without = [record.name for run, record in enumerate(records) if run not in drawn]
-    return spec.caption + (f" Not logged by {', '.join(without)}." if without else "")
+    said = left_out(records, spec.metrics)
+    without = [
+        record.name
+        for run, record in enumerate(records)
+        if run not in drawn and not any(not_finite(record, metric)[0] for metric, _ in spec.metrics)
+    ]
+    return spec.caption + (f" Not logged by {', '.join(without)}." if without else "") + said
 
 
 def _numbers(records: Sequence[Record], lines: Sequence[Line]) -> tuple[list[str], list[list[Cell]]]:
@@ -306,20 +314,21 @@ def _numbers(records: Sequence[Record], lines: Sequence[Line]) -> tuple[list[str
 
 def entropy_against_reward(records: Sequence[Record]) -> Drawing | LeftOut:
     """Entropy where the reward stood: methods that differ in speed can be compared."""
-    title = "Entropy against reward"
+    title, names = "Entropy against reward", ("reward", "entropy")
+    said = left_out(records, [(name, name) for name in names])
     paths = []
     for run, record in enumerate(records):
         both = [
             (row["step"], row["reward"], row["entropy"])
             for row in record.metrics
-            if all(isinstance(row.get(name), (int, float)) for name in ("reward", "entropy"))
+            if all(is_number(row.get(name)) for name in names)
         ]
         if both:
             steps, rewards, entropies = np.array(both, dtype=np.float64).T
             paths.append((run, steps, smooth(rewards, _LEAST), smooth(entropies, _LEAST)))
     if not paths:
         logged = any(record.metrics for record in records)
-        return LeftOut(title, "not logged together: reward, entropy" if logged else NO_STEP)
+        return LeftOut(title, f"not logged together: reward, entropy{said and '.'}{said}" if logged else NO_STEP)
     figure, axis = new_figure()
     columns, rows = [*(["run"] if len(records) > 1 else []), "step", "reward", "entropy"], []
     with rc_context(STYLE):
@@ -339,5 +348,5 @@ def entropy_against_reward(records: Sequence[Record]) -> Drawing | LeftOut:
     caption = (
         "The path of a run from its beginning (ring) to its end (dot), as running means. At the same reward, the run "
         "that lies higher has kept more of its variety."
-    )
+    ) + said
     return Drawing("entropy-reward", title, caption, "docs/method.md, section 9, Entropy", {"": figure}, columns, rows)

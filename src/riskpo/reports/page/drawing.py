@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from riskpo.reports.page.palette import DASHES, SERIES, STYLE, Dash
-from riskpo.reports.page.record import Record
+from riskpo.reports.page.record import Record, not_finite
 from riskpo.reports.page.texts import is_number
 
 Floats = NDArray[np.float64]
@@ -78,6 +78,22 @@ def series(record: Record, name: str) -> tuple[Floats, Floats]:
     found = [(row["step"], row[name]) for row in record.metrics if is_number(row.get(name))]
     steps, values = np.array(found, dtype=np.float64).T if found else (np.empty(0), np.empty(0))
     return steps, values
+
+
+def left_out(records: Sequence[Record], metrics: Sequence[tuple[str, str]]) -> str:
+    """A sentence on the values of a figure and its table that were logged and are no finite numbers; "" for none.
+
+    Args:
+        records: all runs, which are named where there are several.
+        metrics: names of metrics, and what the figure calls them.
+    """
+    parts = []
+    for record in records:
+        for name, label in metrics:
+            bad, logged = not_finite(record, name)
+            who = f"{record.name}: " if len(records) > 1 else ""
+            parts += [f"{who}{label} in {bad} of {logged} rows"] if bad else []
+    return f" Left out, as not finite: {'; '.join(parts)}." if parts else ""
 
 
 def thinned(*arrays: Floats, most: int = MOST_POINTS) -> list[Floats]:

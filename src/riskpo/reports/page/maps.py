@@ -27,6 +27,7 @@ from riskpo.reports.page.drawing import (
     Floats,
     LeftOut,
     color_of,
+    left_out,
     legend,
     new_figure,
     series,
@@ -44,6 +45,7 @@ from riskpo.risk.measured import Measured
 _COLUMNS, _ROWS = 60, 24  # cells of a heat map at most
 _SEEN = 0.004  # a share of bundles below this is left white
 _CURVE = 25  # points of a pass@k curve
+_MEAN = "risk/score_mean"
 _QUANTILES = (ORANGE, GREEN, *(GREY for _ in range(6)))
 BINS = tuple(f"{low:g}{DASH}{high:g}" for low, high in itertools.pairwise(BIN_EDGES))
 
@@ -82,6 +84,9 @@ def score_map(
     )
     missing = [record for record in records if record not in shown]
     caption += f" Not shown: {_reasons(missing, why, several=True)}." if missing else ""
+    tracked = sorted({name for record in shown for name in _tracked(record)}, reverse=True)
+    lines = [*((name, name.removeprefix("risk/")) for name in tracked), (_MEAN, "mean score")]
+    caption += left_out(shown, lines)
     columns = [*(["run"] if len(records) > 1 else []), "step", "mean score", "standard deviation"]
     return Drawing("scores", LAW, caption, "docs/method.md, sections 1 and 9", panels, columns, rows)
 
@@ -151,16 +156,19 @@ def _binned(law: StepLaw, edges: Floats) -> Floats:
     return shares
 
 
+def _tracked(record: Record) -> list[str]:
+    return sorted({key for row in record.metrics for key in row if key.startswith("risk/q_")}, reverse=True)
+
+
 def _quantile_lines(axis: Axes, record: Record) -> list[Entry]:
     """Draws what is tracked, and the mean; returns the entries of the legend."""
-    names = sorted({key for row in record.metrics for key in row if key.startswith("risk/q_")}, reverse=True)
     entries: list[Entry] = []
-    for name, color in zip(names, _QUANTILES, strict=False):
+    for name, color in zip(_tracked(record), _QUANTILES, strict=False):
         steps, values = series(record, name)
         if len(steps):
             axis.plot(*thinned(steps, values), color=color, linewidth=1.8)
             entries.append((name.removeprefix("risk/"), color, "-", 1.0))
-    steps, means = series(record, "risk/score_mean")
+    steps, means = series(record, _MEAN)
     if len(steps):
         axis.plot(*thinned(steps, smooth(means, 5)), ":", color=INK, linewidth=1.2)
         entries.append(("mean score", INK, ":", 1.0))

@@ -98,8 +98,13 @@ def read_record(folder: Path) -> Record:
         notes.append(f"not finished: step {record.last_step} of {record.planned_steps} is the last one logged")
     if half is not None:
         notes.append(f"{half.name} is not whole, and was left out: it was being written")
-    notes += [_not_finite(record, name) for name in WATCHED if _bad_steps(record, name)]
+    notes += [_said_of(record, name) for name in WATCHED if _bad_steps(record, name)]
     return record
+
+
+def not_finite(record: Record, name: str) -> tuple[int, int]:
+    """How many rows hold a metric that is no finite number, and how many hold it at all."""
+    return len(_bad_steps(record, name)), sum(name in row for row in record.metrics)
 
 
 def _bad_steps(record: Record, name: str) -> list[int]:
@@ -107,9 +112,10 @@ def _bad_steps(record: Record, name: str) -> list[int]:
     return [row["step"] for row in record.metrics if name in row and not is_number(row[name])]
 
 
-def _not_finite(record: Record, name: str) -> str:
-    bad, logged = _bad_steps(record, name), sum(name in row for row in record.metrics)
-    return f"{name} not finite in {len(bad)} of {logged} rows, first at step {bad[0]}: lines leave these out"
+def _said_of(record: Record, name: str) -> str:
+    bad, logged = not_finite(record, name)
+    first = _bad_steps(record, name)[0]
+    return f"{name} not finite in {bad} of {logged} rows, first at step {first}: lines and tables leave these out"
 
 
 def named_apart(records: list[Record]) -> list[Record]:

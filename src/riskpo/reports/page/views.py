@@ -132,7 +132,9 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     for name in ("reward", "entropy"):
         if log.logged(name):
             values = log.tail(name)
-            facts.append((f"{name} at the end", number(mean(values)) if values else "not finite"))
+            bad = log.tail_left_out(name)
+            said = f" ({bad} of {len(values) + bad} rows left out: not finite)" if bad else ""
+            facts.append((f"{name} at the end", f"{number(mean(values))}{said}" if values else "not finite"))
     model = record.settings.get("model_name_or_path")
     facts += [("model", str(model))] if model else []
     data = record.settings.get("task") or record.settings.get("dataset")
