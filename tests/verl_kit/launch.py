@@ -191,7 +191,7 @@ class Process:
     def __exit__(self, *_error: object) -> None:
         self.kill()
 
-    def wait(self, timeout: float = 240.0) -> None:
+    def wait(self, timeout: float = 600.0) -> None:
         """Until the run has ended well.
 
         Raises:
@@ -205,7 +205,7 @@ class Process:
         if code != 0:
             raise RuntimeError(f"the run ended with {code}:\n{self.tail()}")
 
-    def wait_for(self, file: Path, timeout: float = 240.0) -> None:
+    def wait_for(self, file: Path, timeout: float = 600.0) -> None:
         """Until `file` exists, for killing a run at a given place."""
         end = time.monotonic() + timeout
         while not file.exists():
