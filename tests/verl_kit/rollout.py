@@ -128,7 +128,10 @@ class TinyServerAdapter(BaseRollout):
             await self.server.sleep.remote()
 
     async def update_weights(
-        self, weights: Generator[tuple[str, torch.Tensor], None, None], wire_format: str = "named_tensors", **kwargs: Any
+        self,
+        weights: Generator[tuple[str, torch.Tensor], None, None],
+        wire_format: str = "named_tensors",
+        **kwargs: Any,
     ) -> None:
         if wire_format != "named_tensors":
             raise NotImplementedError(f"the tiny rollout takes full tensors, not {wire_format!r}")
