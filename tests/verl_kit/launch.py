@@ -190,6 +190,7 @@ class Process:
             "HF_HUB_OFFLINE": "1",
             "HYDRA_FULL_ERROR": "1",
             "RAY_prestart_worker_first_driver": "0",  # else one idle process for each logical CPU
+            "RAY_worker_niceness": "0",  # else 15: on a busy machine the workers then wait for everybody else
             # Ray's own check of who may connect, with a token of this run: other runs are strangers.
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": self.token,
