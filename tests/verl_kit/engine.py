@@ -10,7 +10,7 @@ from verl.workers.engine import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
 # A rank whose peer has died must not wait for gloo's half hour.
-COLLECTIVE_TIMEOUT = timedelta(seconds=180)
+COLLECTIVE_TIMEOUT = timedelta(seconds=300)
 
 
 @EngineRegistry.register(model_type="language_model", backend=["fsdp2"], device="cpu")

@@ -3,9 +3,13 @@
 Imports neither verl nor Ray, so that tests which are skipped do not need them.
 """
 
+import contextlib
+import ctypes
 import importlib.util
 import json
+import math
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -95,6 +99,7 @@ def data_words(run: TinyRun, data: Path) -> Iterable[str]:
 
 def actor_words(run: TinyRun, model: Path) -> Iterable[str]:
     actor, rollout, fsdp = "actor_rollout_ref.actor", "actor_rollout_ref.rollout", "actor_rollout_ref.actor.fsdp_config"
+    micro = math.gcd(8, run.mini_batch * run.group // run.ranks)  # must divide a rank's rows; verl fails late if not
     yield f"actor_rollout_ref.model.path={model}"
     yield "actor_rollout_ref.model.external_lib=tests.verl_kit.plugin"
     yield "actor_rollout_ref.model.use_remove_padding=False"  # packed sequences need flash attention
@@ -103,7 +108,7 @@ def actor_words(run: TinyRun, model: Path) -> Iterable[str]:
     yield f"{actor}.strategy=fsdp2"
     yield f"{actor}.optim.lr=0.01"  # so that three steps are seen in the weights
     yield f"{actor}.ppo_mini_batch_size={run.mini_batch}"
-    yield f"{actor}.ppo_micro_batch_size_per_gpu=8"
+    yield f"{actor}.ppo_micro_batch_size_per_gpu={micro}"
     yield f"{actor}.use_torch_compile=False"
     yield f"{fsdp}.use_torch_compile=False"
     yield f"+{fsdp}.mixed_precision={{param_dtype:fp32,reduce_dtype:fp32,buffer_dtype:fp32}}"
@@ -111,7 +116,7 @@ def actor_words(run: TinyRun, model: Path) -> Iterable[str]:
     yield f"{rollout}.n={run.group}"
     yield f"{rollout}.seed={run.seed}"
     yield f"{rollout}.tensor_model_parallel_size={run.ranks}"  # one server for all ranks
-    yield f"{rollout}.log_prob_micro_batch_size_per_gpu=8"
+    yield f"{rollout}.log_prob_micro_batch_size_per_gpu={micro}"
     yield f"{rollout}.agent.num_workers=1"
     yield f"{rollout}.agent.default_agent_loop=tiny_single_turn"
 
@@ -155,7 +160,7 @@ class Process:
 
     def __init__(self, run: TinyRun) -> None:
         self.run = run
-        self.mark = uuid.uuid4().hex
+        self.mark, self.token = uuid.uuid4().hex, secrets.token_hex(32)
         # Short: the path of Ray's sockets must stay under 107 characters.
         self.ray_folder = tempfile.mkdtemp(prefix="rv", dir="/tmp")
         command = run.command(self.ray_folder)
@@ -163,7 +168,13 @@ class Process:
         self.log, self.metrics_file = run.folder / f"log{number}.txt", run.folder / f"metrics{number}.jsonl"
         with self.log.open("w") as stream:
             self.process = subprocess.Popen(
-                command, cwd=run.folder, env=self._environment(), stdout=stream, stderr=stream, start_new_session=True
+                command,
+                cwd=run.folder,
+                env=self._environment(),
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
             )
 
     def _environment(self) -> dict[str, str]:
@@ -179,6 +190,10 @@ class Process:
             "HF_HUB_OFFLINE": "1",
             "HYDRA_FULL_ERROR": "1",
             "RAY_prestart_worker_first_driver": "0",  # else one idle process for each logical CPU
+            "RAY_worker_niceness": "0",  # else 15: on a busy machine the workers then wait for everybody else
+            # Ray's own check of who may connect, with a token of this run: other runs are strangers.
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": self.token,
             "RAY_DEDUP_LOGS": "0",
             "RAY_USAGE_STATS_ENABLED": "0",
             MARK: self.mark,
@@ -191,7 +206,7 @@ class Process:
     def __exit__(self, *_error: object) -> None:
         self.kill()
 
-    def wait(self, timeout: float = 240.0) -> None:
+    def wait(self, timeout: float = 600.0) -> None:
         """Until the run has ended well.
 
         Raises:
@@ -205,7 +220,7 @@ class Process:
         if code != 0:
             raise RuntimeError(f"the run ended with {code}:\n{self.tail()}")
 
-    def wait_for(self, file: Path, timeout: float = 240.0) -> None:
+    def wait_for(self, file: Path, timeout: float = 600.0) -> None:
         """Until `file` exists, for killing a run at a given place."""
         end = time.monotonic() + timeout
         while not file.exists():
@@ -246,11 +261,14 @@ class Process:
         return [process for pid, process in found.items() if pid != os.getpid()]
 
 
+def _die_with_parent() -> None:
+    """Let the kernel kill the run when the tests are killed; Ray's processes do the same with theirs."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 def _signal(process: psutil.Process, number: int) -> None:
-    try:
+    with contextlib.suppress(psutil.Error):
         process.send_signal(number)
-    except psutil.Error:
-        pass
 
 
 def main() -> None:
