@@ -48,7 +48,7 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(importlib.import_module(_HOMES[name]), name)
     except ImportError as error:
-        from riskpo.errors import missing_engine
+        from riskpo.extras import missing_engine
 
         raise missing_engine(error) or error from error
 

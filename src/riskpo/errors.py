@@ -78,12 +78,6 @@ class MissingExtraError(RiskPOError, ImportError):
         super().__init__(f'`{package}` is not installed. Install it with: pip install "riskpo[{extra}]"')
 
 
-def missing_engine(error: ImportError) -> MissingExtraError | None:
-    """The error to raise instead, where an import failed for want of a training engine; None for any other import."""
-    engine = (error.name or "").partition(".")[0]
-    return MissingExtraError(engine, engine) if engine in ("trl", "verl") else None
-
-
 def unknown_name(kind: str, given: object, allowed: Iterable[str]) -> str:
     """The message for a misspelt name: what was given, the nearest right one, and all that are allowed."""
     names = sorted(allowed)

@@ -21,3 +21,9 @@ def require(module: str, package: str, extra: str) -> None:
 def require_vllm() -> None:
     """Raises MissingExtraError unless vLLM is there."""
     require("vllm", "vllm", "vllm")
+
+
+def missing_engine(error: ImportError) -> MissingExtraError | None:
+    """The error to raise instead, where an import failed for want of a training engine; None for any other import."""
+    engine = (error.name or "").partition(".")[0]
+    return MissingExtraError(engine, engine) if engine in ("trl", "verl") else None

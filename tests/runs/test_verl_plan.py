@@ -13,7 +13,6 @@ import yaml
 from rich.console import Console
 
 from riskpo.errors import ConfigError, DataError, MissingExtraError, ResumeError, RunExistsError
-from riskpo.runs import verl_session
 from riskpo.runs.recipes import engine_of, read_recipe
 from riskpo.runs.verl_metrics import FOLDER, collect, next_part
 from riskpo.runs.verl_plan import plan_verl, resume_verl
@@ -109,7 +108,7 @@ def test_the_command_is_one_that_a_shell_takes(settings: dict[str, Any]) -> None
 
 
 def test_without_verl_nothing_is_written(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verl_session.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("riskpo.extras.is_installed", lambda module: False)
     plan = plan_verl("mine", settings, [])
     with pytest.raises(MissingExtraError, match=r"riskpo\[verl\]"):
         execute_verl(plan, check_verl(plan), Console(quiet=True))
@@ -145,7 +144,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (folder / "__init__.py").write_text("")
     (package / "main_ppo.py").write_text(STAND_IN)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'stand-in'}:{':'.join(filter(None, sys.path))}")
-    monkeypatch.setattr(verl_session.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr("riskpo.extras.is_installed", lambda module: True)
 
 
 @pytest.mark.usefixtures("stand_in")

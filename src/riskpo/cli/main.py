@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from riskpo import __version__
 from riskpo.cli import audit, compare, doctor, eval, report, tasks, train
-from riskpo.errors import RiskPOError, missing_engine
+from riskpo.errors import RiskPOError
+from riskpo.extras import missing_engine
 
 VERBS = {
     "train": train,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import os
 import shlex
 import subprocess
@@ -17,7 +16,8 @@ from rich.console import Console
 
 from riskpo.atomic import write_bytes, write_json, write_text
 from riskpo.engines.verl.reward import check_rewards, compute_score
-from riskpo.errors import ConfigError, DataError, MissingExtraError
+from riskpo.errors import ConfigError, DataError
+from riskpo.extras import require
 from riskpo.models.registry import resolve_model
 from riskpo.rewards.trial import trial_completions
 from riskpo.runs.environment import describe_environment, is_secret, record_resume
@@ -134,8 +134,7 @@ def execute_verl(plan: VerlPlan, inputs: VerlInputs, console: Console) -> int:
     Raises:
         MissingExtraError: before anything is written, where verl is not installed.
     """
-    if importlib.util.find_spec("verl") is None:
-        raise MissingExtraError("verl", "verl")
+    require("verl", "verl", "verl")
     if inputs.train is None:
         inputs = check_verl(plan, hub=True)
     folder = plan.explicit_dir
