@@ -211,8 +211,13 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
         completions = trial_completions(rows)
         # The ids are one padding token, which TRL makes sure of: an answer column need not be text one can encode.
         ids = [[self._pad_token] for _ in rows]
-        with trial_errors(self.reward_func_names, completions):
-            self._calculate_rewards(rows, [row["prompt"] for row in rows], completions, ids)
+        # TRL times reward functions and logs that at once, to trackers that no training has set up yet.
+        trackers, self.args.report_to = self.args.report_to, []
+        try:
+            with trial_errors(self.reward_func_names, completions):
+                self._calculate_rewards(rows, [row["prompt"] for row in rows], completions, ids)
+        finally:
+            self.args.report_to = trackers
         self._pending_extra_logs.clear()
         self._pending_metrics.clear()
 
