@@ -13,6 +13,9 @@ class OrderedReplayBuffer(ReplayBuffer):
     verl gives the rows as they arrived. Their order decides the micro-batches and so the order of floating-point sums.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"poll_interval": 0.1, **kwargs})  # verl looks every two seconds
+
     def _materialize_batch(self, partition_id: str, *rest: Any) -> KVBatchMeta:
         batch = super()._materialize_batch(partition_id, *rest)
         data = tq.kv_batch_get(keys=batch.keys, partition_id=partition_id, select_fields=["index"])
