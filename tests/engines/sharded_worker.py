@@ -1,9 +1,9 @@
-"""One rank of tests/engines/test_trl_sharded.py, started by torchrun: RiskPOTrainer with FSDP2 over gloo on CPUs.
+"""One rank of tests/engines/test_trl_sharded.py: RiskPOTrainer with FSDP2 or ZeRO-3 over gloo, on CPUs.
 
-torchrun --nproc_per_node N sharded_worker.py MODEL OUT_DIR RESPONSES_PER_RANK STEPS REWARD [CHECKPOINT]
+accelerate launch --config_file FILE --num_processes N sharded_worker.py MODEL OUT_DIR ROWS STEPS REWARD [CHECKPOINT]
 
-Without ACCELERATE_USE_FSDP in the environment it is DDP, or one process. Sharding, collectives, checkpoints and generation are PyTorch's, Accelerate's and TRL's own. One thing is changed:
-Accelerate turns FSDP on for accelerators only, and takes several processes on CPUs for DDP without a word
+Sharding, collectives, checkpoints and generation are PyTorch's, DeepSpeed's, Accelerate's and TRL's own. One thing is
+changed: Accelerate shards on accelerators only, and takes several processes on CPUs for DDP without a word
 (`AcceleratorState.__init__`: MULTI_CPU is not in its list), so `PartialState` says MULTI_GPU here, on CPU devices.
 """
 
@@ -19,22 +19,28 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import DistributedType
 from datasets import Dataset
-from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 from transformers import PrinterCallback
 from trl.generation.vllm_generation import VLLMGeneration
 
 from riskpo import RiskPOConfig, RiskPOTrainer
-from riskpo.runs.sharding import launched_sharded, save_whole_model
+from riskpo.runs.sharding import launched_sharding, save_whole_model
 from riskpo.tasks import chain
 
-_initialise = PartialState.__init__
 
+def shard_on_cpus(sharding: str | None) -> None:
+    """Makes Accelerate shard over gloo, as its launcher asked for."""
+    initialise = PartialState.__init__
 
-def _initialise_shardable(self: PartialState, *args: Any, **kwargs: Any) -> None:
-    _initialise(self, *args, **kwargs)
-    if self.distributed_type == DistributedType.MULTI_CPU:
-        self.distributed_type = DistributedType.MULTI_GPU
+    def initialise_as_gpus(self: PartialState, *args: Any, **kwargs: Any) -> None:
+        initialise(self, *args, **kwargs)
+        if self.distributed_type == DistributedType.MULTI_CPU:
+            self.distributed_type = DistributedType.MULTI_GPU
+
+    if sharding == "FSDP":
+        PartialState.__init__ = initialise_as_gpus
+    if sharding == "DEEPSPEED":  # with ACCELERATE_TORCH_DEVICE=cpu and DS_ACCELERATOR=cpu in the environment
+        PartialState._prepare_backend = lambda self, *_, **__: ("gloo", DistributedType.MULTI_GPU)
 
 
 class Ranked(RiskPOTrainer):
@@ -72,10 +78,24 @@ def streamed(trainer: RiskPOTrainer) -> dict[str, list[int]]:
     return {name: list(weight.shape) for name, weight in walk._iter_named_params()}
 
 
+def share_held(trainer: RiskPOTrainer) -> float:
+    """The share of the model's numbers that lies in this process."""
+    whole = held = 0
+    for weight in trainer.accelerator.unwrap_model(trainer.model).parameters():
+        if isinstance(weight, DTensor):
+            held += weight.to_local().numel()
+        elif hasattr(weight, "ds_tensor"):
+            held += weight.ds_tensor.numel()
+        else:
+            held += weight.numel()
+        whole += getattr(weight, "ds_numel", weight.numel())
+    return held / whole
+
+
 def main() -> None:
     model, out, per_rank, steps, reward, *checkpoint = sys.argv[1:]
-    if launched_sharded():
-        PartialState.__init__ = _initialise_shardable
+    sharding = launched_sharding()
+    shard_on_cpus(sharding)
     torch.set_num_threads(1)
     args = RiskPOConfig(
         output_dir=str(Path(out) / "trainer"),
@@ -85,9 +105,10 @@ def main() -> None:
         max_completion_length=6,
         max_steps=int(steps),
         learning_rate=1e-3,
+        max_grad_norm=0.1,  # the gradients are larger: clipping takes part in the comparison
         lr_scheduler_type="constant",
         bf16=False,
-        use_cpu=True,
+        use_cpu=sharding != "DEEPSPEED",
         gradient_checkpointing=False,
         report_to="none",
         save_strategy="steps",
@@ -98,19 +119,18 @@ def main() -> None:
         check_rewards=False,
         seed=7,
     )
+    if sharding == "DEEPSPEED":  # its default keeps weights as small as these whole
+        args.deepspeed_plugin.hf_ds_config.config["zero_optimization"]["stage3_param_persistence_threshold"] = 0
     rank = args.process_index
     data = Dataset.from_list(chain.rows("train", 30, seed=3))
     trainer = Ranked(model, text_reward if reward == "text" else placed_reward(rank), args, data)
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=checkpoint[0] if checkpoint else None)
     rows = [row for row in trainer.state.log_history if "train_runtime" not in row]
-    wrapped = trainer.accelerator.unwrap_model(trainer.model)
     seen = {
         "world": args.world_size,
-        "sharded": isinstance(wrapped, FSDPModule),
-        "shards": [list(p.to_local().shape) for p in wrapped.parameters() if isinstance(p, DTensor)],
-        "shapes": [list(p.shape) for p in wrapped.parameters()],
-        "streamed": streamed(trainer) if isinstance(wrapped, FSDPModule) else {},
+        "share": share_held(trainer),
+        "shapes": streamed(trainer),
         "local": trainer.local,
         "table": trainer.last_completions(),
         "state": trainer.risk.state(),

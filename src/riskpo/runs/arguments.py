@@ -19,6 +19,7 @@ from riskpo.engines.trl_config import RiskPOConfig
 from riskpo.errors import ConfigError, ResumeError, unknown_name
 from riskpo.risk.presets import PRESETS
 from riskpo.runs.folder import last_checkpoint
+from riskpo.runs.launching import launched
 
 # What may change when a run is resumed: what it shows and keeps, and how long it goes on unless that changes what it
 # computes (`_depends_on_length`).
@@ -69,6 +70,13 @@ class RunArguments:
     processes: int = field(
         default=0,
         metadata={"help": "Processes (GPUs) that the batch sizes are meant for; another number is an error. 0: any."},
+    )
+    launch: str | None = field(
+        default=None,
+        metadata={
+            "help": "Start as many processes with accelerate: ddp, fsdp2, zero2, zero3, or an Accelerate file (.yaml). "
+            "docs/multi-gpu.md says which."
+        },
     )
     threads: int = field(default=0, metadata={"help": "CPU threads of torch; 0: torch's choice."})
     completions_every: int = field(
@@ -141,7 +149,11 @@ def plan_new(recipe: str | None, config: str | None, flags: Sequence[str], *, dr
 
 
 def _looked_at(name: str, settings: dict[str, Any], flags: Sequence[str], dry: bool) -> Plan:
-    """A plan. The engine refuses options of a GPU where there is none: a dry run asks for a CPU there, and says so."""
+    """A plan. The engine refuses options of a GPU where there is none: a dry run asks for a CPU there, and says so.
+
+    So does what only starts a launcher: that there are too few GPUs is for `check_devices` to say.
+    """
+    dry = dry or (not launched() and ("launch" in _flag_names(flags) or bool(settings.get("launch"))))
     if not dry or settings.get("use_cpu") or "use_cpu" in _flag_names(flags) or torch.accelerator.is_available():
         return _plan(name, settings, flags)
     plan = _plan(name, settings, [*flags, "--use_cpu", "true"])

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 
-def launched_sharded() -> bool:
-    """Whether the launcher that started this process asked for FSDP or DeepSpeed."""
-    return any(os.environ.get(f"ACCELERATE_USE_{name}") == "true" for name in ("FSDP", "DEEPSPEED"))
+def launched_sharding() -> str | None:
+    """What the launcher that started this process asked to shard the model with: "FSDP", "DEEPSPEED", or None."""
+    return next((kind for kind in ("FSDP", "DEEPSPEED") if os.environ.get(f"ACCELERATE_USE_{kind}") == "true"), None)
 
 
 def save_whole_model(trainer: Any, folder: Path) -> None:
