@@ -1,4 +1,4 @@
-"""Sharded models train as unsharded ones do: FSDP2 and ZeRO-3 on two ranks, from the packaged launcher files.
+"""Sharded models train as unsharded ones do: FSDP2 and ZeRO on two ranks, from the packaged launcher files.
 
 On CPUs over gloo (sharded_worker.py says what that takes), so what is compared is the sharding, the checkpoints and the
 estimator's state, not NCCL and not vLLM.
@@ -24,7 +24,12 @@ from riskpo.runs.launching import launcher_file
 pytestmark = pytest.mark.slow
 WORKER = Path(__file__).with_name("sharded_worker.py")
 needs_deepspeed = pytest.mark.skipif(importlib.util.find_spec("deepspeed") is None, reason="deepspeed is not installed")
-LAUNCHES = ["fsdp2", pytest.param("zero3", marks=needs_deepspeed)]
+# A launcher, and the share of the weights that each of two ranks holds; 27 positions do not halve.
+LAUNCHES = [
+    ("fsdp2", 0.5),
+    pytest.param("zero3", 0.5, marks=needs_deepspeed),
+    pytest.param("zero2", 1.0, marks=needs_deepspeed),
+]
 
 
 def launch(name: str, out: Path, *arguments: Any, ranks: int = 2) -> list[dict[str, Any]]:
@@ -47,15 +52,15 @@ def unsharded(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> tupl
     return out, launch("ddp", out, tiny_model, out, 12, 4, "text")
 
 
-@pytest.mark.parametrize("name", LAUNCHES)
+@pytest.mark.parametrize(("name", "share"), LAUNCHES)
 def test_sharded_equals_unsharded_and_resumes_exactly(
-    name: str, unsharded: tuple[Path, list[dict[str, Any]]], tiny_model: str, tmp_path: Path
+    name: str, share: float, unsharded: tuple[Path, list[dict[str, Any]]], tiny_model: str, tmp_path: Path
 ) -> None:
     out, again = tmp_path / "out", tmp_path / "again"
     sharded = launch(name, out, tiny_model, out, 12, 4, "text")
     whole = unsharded[1]
     for ours, theirs in zip(sharded, whole, strict=True):
-        assert ours["share"] == pytest.approx(0.5, abs=0.02)
+        assert ours["share"] == pytest.approx(share, abs=0.02)
         assert theirs["share"] == 1.0
         assert ours["table"]["completion"] == theirs["table"]["completion"]  # the same texts, to the last step
         assert ours["local"] == theirs["local"]

@@ -1,13 +1,15 @@
 """Launcher files as Accelerate reads them, the command that is started, and what is refused before it is."""
 
-import dataclasses
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils import FullyShardedDataParallelPlugin
@@ -17,7 +19,7 @@ from torch.distributed.fsdp.fully_sharded_data_parallel import StateDictType
 from torch.distributed.fsdp.wrap import transformer_auto_wrap_policy
 
 from riskpo.errors import ConfigError
-from riskpo.runs.arguments import plan_new
+from riskpo.runs.arguments import RESUMABLE, plan_new
 from riskpo.runs.launching import (
     check_devices,
     check_launch,
@@ -27,6 +29,8 @@ from riskpo.runs.launching import (
     launchers,
     sharding_of,
 )
+from riskpo.runs.ranges import check_saving
+from riskpo.runs.vllm_options import check_vllm
 
 
 @pytest.fixture
@@ -67,6 +71,15 @@ def test_accelerate_knows_every_key_and_leaves_precision_to_the_recipe(name):
     assert (read.num_machines, read.main_process_port) == (1, 0)
 
 
+@pytest.mark.parametrize("name", ["ddp", "fsdp2", "zero2", "zero3"])
+def test_the_launcher_reads_every_key(name):
+    """It takes keys that it does not know as well, and leaves them unused."""
+    options = yaml.safe_load(launcher_file(name).read_text())
+    known = vars(launch_command_parser().parse_args(["script.py"]))
+    for part in ("fsdp_config", "deepspeed_config"):
+        assert set(options.get(part, {})) <= set(known)
+
+
 def test_fsdp2_resolves_to_what_is_meant(started):
     started("fsdp2")
     plugin = FullyShardedDataParallelPlugin()
@@ -102,15 +115,25 @@ def test_zero_resolves_to_what_is_meant(name, stage, started, monkeypatch):
 
 def test_the_command():
     file = str(launcher_file("fsdp2"))
-    command = launch_command("fsdp2", 8, ["train", "paper-hard", "--launch", "fsdp2"])
-    assert command == (
-        ["accelerate", "launch", "--config_file", file, "--num_processes", "8"]
-        + ["-m", "riskpo.cli", "train", "paper-hard", "--launch", "fsdp2"]
-    )
+    command = launch_command("fsdp2", 8, ["train", "dapo-7b", "--seed", "1"])
+    assert command[:6] == ["accelerate", "launch", "--config_file", file, "--num_processes", "8"]
+    assert command[6:] == ["-m", "riskpo.cli", "train", "dapo-7b", "--seed", "1"]
 
 
 def plan(*flags, recipe="paper-hard"):
     return plan_new(recipe, None, flags, dry=True)
+
+
+def test_the_recipe_of_a_model_in_shards():
+    """320 prompts x 8 responses, two updates of 160; learning rate, KL and length as in the paper's."""
+    shards, paper = plan(recipe="dapo-7b"), plan()
+    training = shards.training
+    assert (shards.run.launch, shards.run.processes) == ("fsdp2", 8)
+    assert (training.prompts_per_generation, training.num_generations) == (320, 8)
+    assert training.steps_per_generation == 2 * training.gradient_accumulation_steps
+    assert training.max_steps // 2 == 200
+    for name in ("learning_rate", "beta", "max_completion_length", "preset", "vllm_max_model_length"):
+        assert getattr(training, name) == getattr(paper.training, name)
 
 
 def test_what_cannot_be_launched_is_refused():
@@ -179,10 +202,25 @@ def test_activations_checkpointed_twice_are_refused(started, monkeypatch):
     check_started(asked)
 
 
-def test_a_resumed_run_keeps_its_launcher():
-    settings = plan("--launch", "fsdp2").settings
-    assert settings["launch"] == "fsdp2"
-    assert dataclasses.fields(plan().run)  # an option like any other: unknown ones are errors
+def test_the_launcher_stands_in_the_run_s_settings():
+    assert plan("--launch", "fsdp2").settings["launch"] == "fsdp2"
+    assert "launch" not in RESUMABLE
+
+
+def test_the_commands_to_be_checked_on_gpus_resolve():
+    """Those of docs/multi-gpu.md: whoever has GPUs for an hour does not spend it on a typing error."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "multi-gpu.md").read_text()
+    part = page[page.index("## To be checked on GPUs") : page.index("## Known limits")]
+    small = re.search(r"^    (--model_name_or_path .*)$", part, re.MULTILINE).group(1)
+    commands = [found for found in re.findall(r"`riskpo train ([^`]*)`", part) if "--resume" not in found]
+    assert len(commands) == 6
+    for command in commands:
+        recipe, *flags = command.replace("SMALL", small).split()
+        resolved = plan_new(recipe, None, flags, dry=True)
+        check_saving(resolved)
+        check_launch(resolved)
+        check_vllm(resolved)
+        assert resolved.training.prompts_per_generation % 5 == 0
 
 
 @pytest.mark.slow

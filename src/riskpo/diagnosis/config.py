@@ -69,7 +69,7 @@ class Setup:
     given: frozenset[str] = field(default_factory=frozenset)
     rows: int | None = None
     needed: int | None = None
-    parallel: Parallel = Parallel()
+    parallel: Parallel = field(default_factory=Parallel)
 
 
 def setup_of(plan: Plan, rows: int | None) -> Setup:
