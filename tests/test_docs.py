@@ -68,6 +68,7 @@ def tables():
     from experiments import (
         doctor_confusion,
         mean_theorem,
+        multigpu_memory,
         paper_recipes,
         variance,
         weight_by_difficulty,
