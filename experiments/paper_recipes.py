@@ -12,7 +12,8 @@ The cost is an estimate by arithmetic, not a measurement: every completion as lo
 token and parameter (forward and backward 6, recomputed activations 2, old log-probabilities 2) at 40 %
 of an H100's 989 TFLOP/s; sampling at `SAMPLED` tokens per second and GPU. Not in it: prompts, attention, transfer of
 weights to the sampling engine, checkpoints, evaluation, the programs' time. Memory of a GPU in training: weights,
-gradients and Adam's two moments (16 bytes a parameter in float32; with ZeRO-2 and a bfloat16 model 2 and 14 / GPUs),
+gradients and Adam's two moments (16 bytes a parameter in float32; with ZeRO-2 and a bfloat16 model 2 and 14 / GPUs;
+with FSDP2 16 / GPUs, and in bfloat16 two layers and both embeddings, gathered at a time),
 the inputs of checkpointed layers in float32, and the logits of a micro-batch with their gradient in float32.
 """
 
@@ -46,15 +47,22 @@ PAPER: dict[str, dict[str, tuple[int, float, float | None]]] = {
     "paper-geometry3k": {"Geometry3K": (601, 54.5, None)},
 }
 AVERAGES = {"paper-hard": (46.65, 40.41), "paper-easy": (68.25, 66.55)}
-# layers, hidden size, vocabulary, the longest sequence, whether ZeRO-2 shards the optimizer
+# layers, hidden size, vocabulary, the longest sequence, what lies in shards
 SHAPES = {
-    "paper-hard": (28, 1536, 151_936, 4096, False),
-    "paper-easy": (28, 1536, 151_936, 2048, False),
-    "paper-code": (28, 1536, 151_936, 12_288, False),
-    "paper-geometry3k": (36, 2048, 151_936, 4096, True),
+    "paper-hard": (28, 1536, 151_936, 4096, ""),
+    "paper-easy": (28, 1536, 151_936, 2048, ""),
+    "paper-code": (28, 1536, 151_936, 12_288, ""),
+    "paper-geometry3k": (36, 2048, 151_936, 4096, "zero2"),
+    "dapo-7b": (28, 3584, 152_064, 4096, "fsdp2"),
 }
-PARAMETERS = {"paper-hard": 1.78e9, "paper-easy": 1.54e9, "paper-code": 1.78e9, "paper-geometry3k": 3.75e9}
-PEAK, SHARE, SAMPLED = 989e12, 0.4, {"paper-geometry3k": 4e3}
+PARAMETERS = {
+    "paper-hard": 1.78e9,
+    "paper-easy": 1.54e9,
+    "paper-code": 1.78e9,
+    "paper-geometry3k": 3.75e9,
+    "dapo-7b": 7.62e9,
+}
+PEAK, SHARE, SAMPLED = 989e12, 0.4, {"paper-geometry3k": 4e3, "dapo-7b": 3e3}
 DEFAULT_SAMPLED = 8e3
 
 
@@ -107,8 +115,13 @@ def cost_of(recipe: str) -> dict[str, Any]:
 def memory_of(recipe: str, batch: int, completion: int) -> float:
     """Gigabytes of a GPU in training."""
     layers, hidden, vocabulary, longest, sharded = SHAPES[recipe]
-    gpus = plan_new(recipe, None, [], dry=True).run.processes
-    state = PARAMETERS[recipe] * (2 + 14 / gpus if sharded else 16)
+    gpus, parameters = plan_new(recipe, None, [], dry=True).run.processes, PARAMETERS[recipe]
+    embeddings = 2 * vocabulary * hidden
+    state = {
+        "": parameters * 16,
+        "zero2": parameters * (2 + 14 / gpus),
+        "fsdp2": parameters * 16 / gpus + 2 * (embeddings + 2 * (parameters - embeddings) / layers),
+    }[sharded]
     inputs, logits = 4 * layers * batch * longest * hidden, 2 * 4 * batch * completion * vocabulary
     return round((state + inputs + logits) / 1e9, 1)
 
@@ -116,8 +129,8 @@ def memory_of(recipe: str, batch: int, completion: int) -> float:
 def measure() -> dict[str, Any]:
     """Every recipe's scores and cost."""
     found = {}
-    for recipe, benchmarks in PAPER.items():
-        rows = [score_row(name, *values) for name, values in benchmarks.items()]
+    for recipe in PARAMETERS:
+        rows = [score_row(name, *values) for name, values in PAPER.get(recipe, {}).items()]
         if recipe in AVERAGES:
             rows.append(average_row(rows, *AVERAGES[recipe]))
         found[recipe] = {"scores": rows, "cost": cost_of(recipe)}
@@ -162,7 +175,8 @@ def main() -> None:
     found = measure()
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     for recipe, one in found.items():
-        write_block(f"recipes/{recipe}.md", "scores", score_table(one["scores"]))
+        if one["scores"]:
+            write_block(f"recipes/{recipe}.md", "scores", score_table(one["scores"]))
         write_block(f"recipes/{recipe}.md", "cost", cost_table(one["cost"]))
 
 

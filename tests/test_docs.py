@@ -65,7 +65,15 @@ def test_every_metric_is_explained():
 
 
 def tables():
-    from experiments import doctor_confusion, mean_theorem, paper_recipes, staleness, variance, weight_by_difficulty
+    from experiments import (
+        doctor_confusion,
+        mean_theorem,
+        multigpu_memory,
+        paper_recipes,
+        staleness,
+        variance,
+        weight_by_difficulty,
+    )
 
     from benchmarks import pairing_cost, report_page, verl_advantage
 
@@ -81,8 +89,11 @@ def tables():
     yield "engines.md", "staleness short", staleness.RESULT, staleness.short_table
     for name, table in staleness.TABLES.items():
         yield staleness.PAGE, name, staleness.RESULT, table
-    for recipe in paper_recipes.PAPER:
+    yield "multi-gpu.md", "memory", multigpu_memory.RESULTS, lambda found: multigpu_memory.memory_table(found) + "\n"
+    for recipe in paper_recipes.PARAMETERS:
         for part, table in (("scores", paper_recipes.score_table), ("cost", paper_recipes.cost_table)):
+            if part == "scores" and recipe not in paper_recipes.PAPER:
+                continue
             taken = partial(_of_recipe, table, recipe, part)
             yield f"recipes/{recipe}.md", part, paper_recipes.RESULTS, taken
 
@@ -91,12 +102,22 @@ def _of_recipe(table, recipe, part, found):
     return table(found[recipe][part]) + "\n"
 
 
-def test_every_recipe_of_the_paper_has_its_page_and_its_cost():
+def test_every_recipe_for_gpus_has_its_page_and_its_cost():
     from experiments import paper_recipes
 
     kept = json.loads(paper_recipes.RESULTS.read_text(encoding="utf-8"))
-    assert {name for name in recipes() if name.startswith("paper-")} == set(kept)
+    assert {name for name in recipes() if name.startswith("paper-")} | {"dapo-7b"} == set(kept)
     assert paper_recipes.measure() == kept
+
+
+def test_the_memory_of_a_gpu():
+    """By hand: 7.62e9 x 16 bytes over 8 GPUs; a 4,096-token sequence of the 7B takes 4 x 28 x 4 x 128 x 4,096 bytes."""
+    from experiments import multigpu_memory
+
+    found = multigpu_memory.measure()
+    assert json.loads(multigpu_memory.RESULTS.read_text(encoding="utf-8")) == found
+    assert found["7B"]["training"] == pytest.approx({"ddp": 121.92e9, "zero2": 28.575e9, "sharded": 15.24e9})
+    assert found["7B"]["tp1"] == {"weights": 15.24e9, "sequence": 234_881_024, "sequences": 71}
 
 
 def test_standard_errors_of_single_samples():

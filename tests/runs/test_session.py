@@ -241,6 +241,7 @@ class Trainer:
 
     def __init__(self, train=lambda: None, save=lambda: None):
         self.state = SimpleNamespace(global_step=2)
+        self.accelerator = SimpleNamespace(state=SimpleNamespace())  # of one process: nothing lies in shards
         self.train = lambda **_: train()
         self.save_model = lambda _: save()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ examples:
   riskpo train quickstart --dry-run                check options, data and reward, touch nothing
   riskpo train paper-hard --engine verl            the same recipe on a Ray cluster (docs/engines.md)
   riskpo train paper-hard --engine verl -- trainer.nnodes=2 actor_rollout_ref.rollout.max_num_seqs=512
+  riskpo train paper-hard --launch fsdp2 --processes 8      on 8 GPUs, the model in shards (see docs/multi-gpu.md)
 
 Every field of RiskPOConfig (and so of TRL's GRPOConfig and Transformers' TrainingArguments) and of TRL's ModelConfig is
 a flag; --list-options prints them all.
@@ -65,6 +67,7 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
     if engine_of(recipe, options.config, options.resume, flags) == "verl":
         return _run_verl(options, recipe, flags)
     from riskpo.runs.arguments import plan_new, plan_resumed
+    from riskpo.runs.launching import check_devices, launched, start
     from riskpo.runs.session import check, execute
 
     console = Console()
@@ -74,8 +77,11 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
         plan = plan_new(recipe, options.config, flags, dry=options.dry_run)
     inputs = check(plan)
     if options.dry_run:
-        _print_plan(plan, inputs, console)
+        _print_plan(plan, inputs, console, _arguments(options, recipe, flags))
         return 0
+    if plan.run.launch is not None and not launched():
+        check_devices(plan)
+        return start(plan.run.launch, plan.run.processes, _arguments(options, recipe, flags))
     return execute(plan, inputs, console)
 
 
@@ -136,19 +142,30 @@ def recipe_and_flags(flags: Sequence[str]) -> tuple[str | None, Sequence[str]]:
     return recipe, flags
 
 
-def _print_plan(plan: Any, inputs: Any, console: Any) -> None:
+def _arguments(options: argparse.Namespace, recipe: str | None, flags: Sequence[str]) -> list[str]:
+    """The command line again, as each process of a launcher gets it."""
+    given = [] if recipe is None else [recipe]
+    for name, value in (("--config", options.config), ("--resume", options.resume)):
+        given += [] if value is None else [name, str(value)]
+    return ["train", *given, *(["--verbose"] if options.verbose else []), *flags]
+
+
+def _print_plan(plan: Any, inputs: Any, console: Any, arguments: Sequence[str]) -> None:
     import yaml
 
     from riskpo.models.registry import describe_model
     from riskpo.reports.describe import describe_estimator
+    from riskpo.runs.launching import launch_command
 
     console.print(yaml.safe_dump(plan.settings, sort_keys=False), highlight=False, end="", markup=False)
+    launch = plan.run.launch
     rows = "a hub data set, not looked at" if inputs.train is None else f"{len(inputs.train)} prompts"
     lines = [
         f"model: {describe_model(plan.model.model_name_or_path)}",
         f"training set: {rows}; held out: {len(inputs.held_out)} prompts",
         _sizes(plan),
         *(['vLLM is not installed here: pip install "riskpo[vllm]"'] if _lacks_vllm(plan) else []),
+        *([f"starts: {shlex.join(launch_command(launch, plan.run.processes, arguments))}"] if launch else []),
         f"estimator: {describe_estimator(plan.training.risk_config)}",
         *(f"note: {note}" for note in (*plan.notes, *inputs.notes)),
         f"Checked: {', '.join(['options', *inputs.checked])}. Not checked: {', '.join(inputs.unchecked)}. Nothing was "

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from riskpo.diagnosis.finding import Diagnosis, Finding, Outcome, Skipped, diagnosis
+from riskpo.diagnosis.parallel import Parallel, other_mode, parallel_of, sharded_sampling
 from riskpo.risk.audit import FLAT_SLOPE
 from riskpo.risk.config import USES, RiskConfig
 
@@ -52,6 +53,7 @@ class Setup:
         given: the options that were given and not left to their defaults.
         rows: of the training set; None where it was not looked at.
         needed: prompts that the run goes through, None where epochs decide.
+        parallel: how it lies on several GPUs.
     """
 
     risk: RiskConfig
@@ -67,6 +69,7 @@ class Setup:
     given: frozenset[str] = field(default_factory=frozenset)
     rows: int | None = None
     needed: int | None = None
+    parallel: Parallel = field(default_factory=Parallel)
 
 
 def setup_of(plan: Plan, rows: int | None) -> Setup:
@@ -93,6 +96,7 @@ def setup_of(plan: Plan, rows: int | None) -> Setup:
         frozenset(plan.settings),
         rows,
         training.prompts_per_generation * generations if training.max_steps > 0 else None,
+        parallel_of(plan),
     )
 
 
@@ -263,4 +267,6 @@ CHECKS: dict[str, Callable[[Setup], Outcome]] = {
     "small_groups": small_groups,
     "learning_rate": anchored_rate,
     "unseen_prompts": unseen_prompts,
+    "other_mode": lambda setup: other_mode(setup.parallel),
+    "sharded_sampling": lambda setup: sharded_sampling(setup.parallel),
 }

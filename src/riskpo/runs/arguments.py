@@ -17,6 +17,7 @@ from riskpo.engines.trl_config import RiskPOConfig
 from riskpo.errors import ConfigError, ResumeError, unknown_name
 from riskpo.risk.presets import PRESETS
 from riskpo.runs.folder import last_checkpoint
+from riskpo.runs.launching import launched
 from riskpo.runs.recipes import flag_names, flag_value, read_recipe, read_yaml
 from riskpo.runs.run_arguments import RunArguments
 
@@ -63,7 +64,11 @@ def plan_new(recipe: str | None, config: str | None, flags: Sequence[str], *, dr
 
 
 def _looked_at(name: str, settings: dict[str, Any], flags: Sequence[str], dry: bool) -> Plan:
-    """A plan. The engine refuses options of a GPU where there is none: a dry run asks for a CPU there, and says so."""
+    """A plan. The engine refuses options of a GPU where there is none: a dry run asks for a CPU there, and says so.
+
+    So does what only starts a launcher: that there are too few GPUs is for `check_devices` to say.
+    """
+    dry = dry or (not launched() and ("launch" in flag_names(flags) or bool(settings.get("launch"))))
     if not dry or settings.get("use_cpu") or "use_cpu" in flag_names(flags) or torch.accelerator.is_available():
         return _plan(name, settings, flags)
     plan = _plan(name, settings, [*flags, "--use_cpu", "true"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,9 @@ from riskpo.engines.trl_state import check_save_steps
 from riskpo.errors import ConfigError
 from riskpo.extras import require_vllm
 from riskpo.runs.arguments import Plan
+from riskpo.runs.launching import check_started
+from riskpo.runs.sharding import launched_sharding
+from riskpo.runs.vllm_options import check_sender
 
 _POSITIVE = "a finite number > 0", lambda value: 0 < value < math.inf
 _NOT_NEGATIVE = "a finite number >= 0", lambda value: 0 <= value < math.inf
@@ -58,23 +60,26 @@ def check_ranges(plan: Plan) -> None:
 
 
 def check_machine(plan: Plan) -> None:
-    """What a run needs of the machine that it is started on.
+    """What a run needs of the machine that it is started on, and of how it is started.
 
     Raises:
-        ConfigError: another number of processes than the batch sizes are meant for.
+        ConfigError: another number of processes than the batch sizes are meant for, or another kind of sharding; a vLLM
+            server without a GPU to send weights from.
         MissingExtraError: `use_vllm` without vLLM.
     """
     if plan.training.use_vllm:
         require_vllm()
+    check_started(plan)
+    check_sender(plan)
     wanted, running = plan.run.processes, plan.training.world_size
     if wanted in (0, running):
         return
     raise ConfigError(
         f"the batch sizes of {plan.name} are meant for {wanted} processes, and {running} "
-        f"{'is' if running == 1 else 'are'} running: start it with accelerate launch --multi_gpu "
-        f"--num_processes {wanted} -m riskpo.cli train ..., or set --processes {running} and sizes of your own "
-        "(per_device_train_batch_size * steps_per_generation responses a process and generation). docs/recipes has the "
-        "launcher's flags for each of the paper's."
+        f"{'is' if running == 1 else 'are'} running: start it with --launch ddp (docs/multi-gpu.md) or with "
+        f"accelerate launch --multi_gpu --num_processes {wanted} -m riskpo.cli train ..., or set --processes {running} "
+        "and sizes of your own (per_device_train_batch_size * steps_per_generation responses a process and "
+        "generation). docs/recipes has the launcher's flags for each of the paper's."
     )
 
 
@@ -92,8 +97,7 @@ def check_evaluation(plan: Plan) -> None:
     run = plan.run
     if run.eval_prompts < 0 or run.eval_samples < 1 or run.eval_batch_size < 1:
         raise ConfigError("--eval_prompts must be >= 0, --eval_samples and --eval_batch_size >= 1.")
-    launched = any(os.environ.get(f"ACCELERATE_USE_{name}") == "true" for name in ("FSDP", "DEEPSPEED"))
-    if run.eval_prompts and (plan.training.fsdp or plan.training.deepspeed or launched):
+    if run.eval_prompts and (plan.training.fsdp or plan.training.deepspeed or launched_sharding()):
         raise ConfigError("--eval_prompts samples on one process, which a sharded model does not allow: set it to 0.")
     if run.eval_split == "train":
         raise ConfigError("--eval_split train would evaluate on what is trained on: choose another split of the task.")

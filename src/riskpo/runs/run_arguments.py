@@ -57,6 +57,13 @@ class RunArguments:
         default=0,
         metadata={"help": "Processes (GPUs) that the batch sizes are meant for; another number is an error. 0: any."},
     )
+    launch: str | None = field(
+        default=None,
+        metadata={
+            "help": "Start as many processes with accelerate: ddp, fsdp2, zero2, zero3, or an Accelerate file (.yaml). "
+            "docs/multi-gpu.md says which."
+        },
+    )
     threads: int = field(default=0, metadata={"help": "CPU threads of torch; 0: torch's choice."})
     completions_every: int = field(
         default=10, metadata={"help": "Steps between files of completions in the run's folder; 0: none."}

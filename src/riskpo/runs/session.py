@@ -23,10 +23,13 @@ from riskpo.runs.arguments import Plan
 from riskpo.runs.data import check_gold, check_same_data, keep_data
 from riskpo.runs.environment import describe_environment, is_secret, record_resume
 from riskpo.runs.folder import check_free, discard, last_checkpoint, reserve
+from riskpo.runs.launching import check_launch
 from riskpo.runs.prompt_lengths import load_processing, short_enough
 from riskpo.runs.ranges import check_evaluation, check_machine, check_ranges, check_saving
 from riskpo.runs.rewards import RunReward, run_reward
+from riskpo.runs.sharding import save_whole_model
 from riskpo.runs.task_data import RECORD, TaskInputs, asking_of, task_inputs
+from riskpo.runs.vllm_options import check_vllm
 from riskpo.tasks.asked import check_asking
 from riskpo.tasks.files import is_local, load_rows
 from riskpo.tasks.registry import TASKS
@@ -68,6 +71,8 @@ def check(plan: Plan) -> Inputs:
     check_ranges(plan)
     check_saving(plan)
     check_evaluation(plan)
+    check_launch(plan)
+    check_vllm(plan)
     return _checked(plan, _data(plan))
 
 
@@ -205,7 +210,7 @@ def _train(plan: Plan, inputs: Inputs, run_dir: Path, console: Console, begun: A
     if stop.stopped:
         return _say_stopped(f"Stopped and saved at step {trainer.state.global_step}.", run_dir, console)
     try:
-        trainer.save_model(str(run_dir / "model"))
+        save_whole_model(trainer, run_dir / "model")
         after = _evaluate(trainer, inputs, plan, run_dir / "eval" / "after.json", console)
     except KeyboardInterrupt:
         return _say_stopped("Stopped after training, before its end was evaluated.", run_dir, console)

@@ -1,0 +1,1 @@
+"""Accelerate's launcher files for `riskpo train --launch NAME`, packaged; `riskpo.runs.launching` starts them."""
