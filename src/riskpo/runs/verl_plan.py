@@ -74,6 +74,7 @@ def plan_verl(name: str, settings: Mapping[str, Any], flags: Sequence[str]) -> V
         ConfigError: an option that verl has no counterpart of, a value that does not parse or cannot be run.
     """
     given = {**settings, **_flags(flags, settings)}
+    given.pop("launch", None)  # how TRL is started
     for option in given:
         if option not in _RUN and option not in NAMES:
             raise ConfigError(
