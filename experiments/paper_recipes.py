@@ -54,6 +54,7 @@ SHAPES = {
     "paper-code": (28, 1536, 151_936, 12_288, ""),
     "paper-geometry3k": (36, 2048, 151_936, 4096, "zero2"),
     "dapo-7b": (28, 3584, 152_064, 4096, "fsdp2"),
+    "multi-node": (28, 3584, 152_064, 9216, "fsdp2"),
 }
 PARAMETERS = {
     "paper-hard": 1.78e9,
@@ -61,8 +62,9 @@ PARAMETERS = {
     "paper-code": 1.78e9,
     "paper-geometry3k": 3.75e9,
     "dapo-7b": 7.62e9,
+    "multi-node": 7.62e9,
 }
-PEAK, SHARE, SAMPLED = 989e12, 0.4, {"paper-geometry3k": 4e3, "dapo-7b": 3e3}
+PEAK, SHARE, SAMPLED = 989e12, 0.4, {"paper-geometry3k": 4e3, "dapo-7b": 3e3, "multi-node": 3e3}
 DEFAULT_SAMPLED = 8e3
 
 

@@ -106,7 +106,7 @@ def test_every_recipe_for_gpus_has_its_page_and_its_cost():
     from experiments import paper_recipes
 
     kept = json.loads(paper_recipes.RESULTS.read_text(encoding="utf-8"))
-    assert {name for name in recipes() if name.startswith("paper-")} | {"dapo-7b"} == set(kept)
+    assert {name for name in recipes() if name.startswith("paper-")} | {"dapo-7b", "multi-node"} == set(kept)
     assert paper_recipes.measure() == kept
 
 

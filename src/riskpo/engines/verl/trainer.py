@@ -30,7 +30,7 @@ from riskpo.engines.prompt_ids import prompt_id
 from riskpo.engines.verl import checkpoint
 from riskpo.engines.verl.estimator import Scoring, scoring
 from riskpo.engines.verl.options import TRAINER_MODES, read_options
-from riskpo.engines.verl.rows import PADDING, uid_of
+from riskpo.engines.verl.rows import PADDING, Layout, uid_of
 from riskpo.errors import ConfigError, DataError, EngineError, RewardError
 from riskpo.risk.diagnostics import logp_covariances
 from riskpo.risk.state import RiskState
@@ -137,11 +137,25 @@ class RiskPOTrainerMixin(PPOTrainer):  # type: ignore[misc]
         for uid in uids:
             self._places.pop(uid, None)
         metrics.update(now.step.metrics)
+        metrics["risk/frac_lost_responses"] = self._lost(now.layout)
         if self._options.log_covariances:
             logps_PG = now.layout.matrix(_sequence_logps(batch))
             metrics.update(logp_covariances(logps_PG, now.step.advantages_PG, now.rewards_PG))
         self._scorable = _of_scorable(now.rewards_PG)
         return batch
+
+    def _lost(self, layout: Layout) -> float:
+        """The share of the responses that never arrived: verl logs what went wrong and trains on the others."""
+        expected = len(layout.uids) * int(self.config.actor_rollout_ref.rollout.n)
+        lost = max(1.0 - int(layout.scored_N.sum()) / expected, 0.0)
+        if lost:
+            logger.warning(
+                "step %d: %.1f %% of the responses were lost (an agent or a reward that raised: see the errors of "
+                "_run_prompt above); their prompts are scored without them.",
+                self.global_steps,
+                100.0 * lost,
+            )
+        return lost
 
     @property
     def _progress(self) -> float:
