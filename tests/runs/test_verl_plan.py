@@ -207,3 +207,12 @@ def test_the_recipes_of_the_paper_have_a_command_for_verl(name: str) -> None:
     if name in sizes:
         keys = ("data.train_batch_size", "actor_rollout_ref.actor.ppo_mini_batch_size", "trainer.n_gpus_per_node")
         assert tuple(words[key] for key in keys) == sizes[name]
+
+
+def test_the_options_are_listed_without_an_engine(capsys: pytest.CaptureFixture[str]) -> None:
+    from riskpo.cli.main import main
+
+    assert main(["train", "--engine", "verl", "--list-options"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"--{name} " in said for name in ("task", "learning_rate", "nodes"))
+    assert "risk_low" in said

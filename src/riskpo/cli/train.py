@@ -52,17 +52,16 @@ def add_parser(verbs: Any, name: str) -> None:
 def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
     """Runs the verb. Returns the exit status."""
     from riskpo.errors import ConfigError
+    from riskpo.runs.recipes import engine_of, flag_value
 
     if options.list_options:
-        return _list_options()
+        return _list_verl_options() if flag_value(flags, "engine") == "verl" else _list_options()
     recipe, flags = recipe_and_flags(flags)
     if options.resume is not None and (recipe or options.config):
         raise ConfigError("--resume takes the recipe from the run's folder: give no recipe and no --config with it.")
     if not options.verbose:
         quieten()
     from rich.console import Console
-
-    from riskpo.runs.recipes import engine_of
 
     if engine_of(recipe, options.config, options.resume, flags) == "verl":
         return _run_verl(options, recipe, flags)
@@ -198,4 +197,23 @@ def _list_options() -> int:
     from riskpo.runs.run_arguments import RunArguments
 
     TrlParser([RunArguments, RiskPOConfig, ModelConfig], prog="riskpo train RECIPE").print_help()
+    return 0
+
+
+def _list_verl_options() -> int:
+    from dataclasses import fields
+
+    from riskpo.engines.options import RISK_OPTIONS
+    from riskpo.engines.verl.training import VerlTraining
+    from riskpo.runs.run_arguments import RunArguments
+
+    print("options of a run (riskpo train RECIPE --engine verl):")
+    for option in fields(RunArguments):
+        print(f"  --{option.name:28} {option.metadata['help']}")
+    print("\noptions of the engine, by the names and with the defaults of TRL:")
+    for option in fields(VerlTraining):
+        if option.name != "risk":
+            print(f"  --{option.name:28} {option.default}")
+    print(f"\noptions of the estimator (docs/method.md): {', '.join(RISK_OPTIONS)}")
+    print("\nWhat follows `--` are overrides of verl's own configuration, key=value.")
     return 0
