@@ -33,8 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, module in VERBS.items():
         module.add_parser(verbs, name)
-    # Flags that a verb does not know are the engine's: the verb checks them against the engine's own names.
-    options, rest = parser.parse_known_args(argv)
+    # Flags that a verb does not know are the engine's: the verb checks them against the engine's own names. What stands
+    # behind `--` is passed on as it is; versions of argparse differ in what they make of it.
+    words = list(sys.argv[1:] if argv is None else argv)
+    behind = words.index("--") if "--" in words else len(words)
+    options, rest = parser.parse_known_args(words[:behind])
+    rest += words[behind:]
     try:
         status: int = VERBS[options.verb].run(options, rest)
         return status
