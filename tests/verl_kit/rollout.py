@@ -56,6 +56,7 @@ class TinyServer:
         self.response_length, self.seed = response_length, seed
         self.version: int | None = None
         self.awake = False
+        self.paused = False
 
     async def ready(self) -> str:
         return f"tiny-{os.getpid()}"
@@ -67,15 +68,18 @@ class TinyServer:
     async def generate(
         self, prompt_ids: list[int], sampling_params: dict[str, Any], request_id: str, **_multi_modal: Any
     ) -> TokenOutput:
+        if self.paused:  # verl's asynchronous client asks again until generation is resumed
+            return TokenOutput(
+                token_ids=[], log_probs=[], stop_reason="aborted", extra_fields={"global_steps": self.version}
+            )
         if self.version is None or not self.awake:
             raise RuntimeError(f"a request before the weights came: version {self.version}, awake {self.awake}")
         if sampling_params.get("top_p", 1.0) != 1.0 or sampling_params.get("top_k", -1) not in (-1, 0):
             raise ValueError(f"the tiny server samples from the whole distribution; got {sampling_params}")
         seed = sample_seed(self.seed, self.version, sampling_params["sample"], list(prompt_ids))
         temperature = float(sampling_params["temperature"])
-        tokens, log_probs = sample_tokens(
-            self.model, list(prompt_ids), self.response_length, temperature, self.eos, seed
-        )
+        length = min(int(sampling_params.get("max_tokens", self.response_length)), self.response_length)
+        tokens, log_probs = sample_tokens(self.model, list(prompt_ids), length, temperature, self.eos, seed)
         return TokenOutput(
             token_ids=tokens,
             log_probs=log_probs if sampling_params.get("logprobs") else None,
@@ -88,6 +92,13 @@ class TinyServer:
 
     async def sleep(self) -> None:
         self.awake = False
+
+    async def abort_all_requests(self, reject_request: bool = False) -> None:
+        """Requests are sent back until `resume_generation`; one that is running blocks this call till its end."""
+        self.paused = True
+
+    async def resume_generation(self) -> None:
+        self.paused = False
 
 
 class TinyReplica(RolloutReplica):
