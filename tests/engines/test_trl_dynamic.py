@@ -14,7 +14,7 @@ from datasets import Dataset
 from transformers import AutoTokenizer, GenerationConfig, LlamaConfig, LlamaForCausalLM
 from trl import GRPOTrainer
 
-from riskpo.engines.trl import _FORWARD_KEYS, _PADDINGS
+from riskpo.engines.trl_tensors import FORWARD_KEYS, PADDINGS
 from riskpo.tasks import chain
 from tests.engines.conftest import make_config, make_trainer, step_logs
 from tests.engines.dynamic_rank_worker import G, mostly_uniform
@@ -258,6 +258,6 @@ def test_every_tensor_of_trls_batch_is_known() -> None:
     literal = source[source.index("        output = {") :]
     keys = set(re.findall(r'^            "(\w+)": \w+,$', literal[: literal.index("}")], re.MULTILINE))
     keys |= set(re.findall(r'output\["(\w+)"\]', source))
-    merged = {*_PADDINGS, "prompt_ids", "completion_ids", "num_items_in_batch"}
+    merged = {*PADDINGS, "prompt_ids", "completion_ids", "num_items_in_batch"}
     assert merged <= keys
-    assert keys - merged <= {*_FORWARD_KEYS, "tool_mask"}
+    assert keys - merged <= {*FORWARD_KEYS, "tool_mask"}

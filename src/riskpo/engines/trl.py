@@ -33,6 +33,7 @@ from riskpo.engines.row_labels import bundle_labels, gold_answers
 from riskpo.engines.train_data import EpochSampler, check_for_training, warn_of_left_out
 from riskpo.engines.trl_config import RiskPOConfig
 from riskpo.engines.trl_state import RiskStateCallback
+from riskpo.engines.trl_tensors import FORWARD_KEYS, PADDINGS
 from riskpo.errors import ConfigError, EngineError, RewardError
 from riskpo.rewards.trial import CONTRACT, checked_reward, trial_completions, trial_errors
 from riskpo.risk.advantages import risk_advantages
@@ -47,32 +48,6 @@ PRIVATE_NAMES = {
         "_get_train_sampler",
     ),
     "attributes": ("_metrics", "_logs", "_pending_extra_logs", "_pending_metrics"),
-}
-
-# What TRL's forward pass needs of a scored batch, besides ids and masks, when the model reads images.
-_FORWARD_KEYS = (
-    "pixel_values",
-    "image_grid_thw",
-    "num_images",
-    "pixel_attention_mask",
-    "spatial_shapes",
-    "num_tiles",
-    "image_sizes",
-    "token_type_ids",
-    "mm_token_type_ids",
-    "image_position_ids",
-)
-
-# How dynamic sampling makes the tensors of a scored batch wider, other than token ids. TRL's remaining ones belong to
-# images and tools, which it refuses.
-_PADDINGS: dict[str, Padding] = {
-    "prompt_mask": ("left", 0),
-    "completion_mask": ("right", 0),
-    "old_per_token_logps": ("right", 0.0),
-    "ref_per_token_logps": ("right", 0.0),
-    "sampling_per_token_logps": ("right", 0.0),
-    "importance_sampling_ratio": ("right", 1.0),  # one number a row in the sequence modes: never widened
-    "advantages": None,
 }
 
 # How many steps may bring nothing but new prompts before composition by difficulty is called idle.
@@ -380,7 +355,7 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
             "prompt_ids": ("left", self._pad_token),
             "completion_ids": ("right", self._pad_token),
         }
-        output = refill.output(token_ids | _PADDINGS)
+        output = refill.output(token_ids | PADDINGS)
         output["num_items_in_batch"] = self.accelerator.gather(output["completion_mask"].sum()).sum()
         if "old_per_token_logps" in output:
             # The loss will see these rows behind other padding than they were scored with; in low precision, or with
@@ -418,7 +393,7 @@ class RiskPOTrainer(GRPOTrainer):  # type: ignore[misc]
                 torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1),
                 completion_ids.size(1),
                 batch_size=self.args.per_device_train_batch_size,
-                **{key: output[key] for key in _FORWARD_KEYS if key in output},
+                **{key: output[key] for key in FORWARD_KEYS if key in output},
             )[0]
         return logps
 
