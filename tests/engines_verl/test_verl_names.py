@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from riskpo.engines.verl import options
+from riskpo.engines.verl import environment, options
 from riskpo.errors import ConfigError, EngineError
 from tests.engines_verl.conftest import HAS_VERL, needs_verl
 
@@ -102,10 +102,9 @@ def test_a_run_that_cannot_be_is_refused_before_anything_is_loaded(overrides: li
         get_trainer_cls(config.trainer.v1.trainer_mode)(config)
 
 
-@needs_verl
 def test_trl_beside_verl_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer.metadata, "version", lambda name: "1.16.0")
+    monkeypatch.setattr(environment.metadata, "version", lambda name: "1.16.0")
     with pytest.raises(EngineError, match=r"trl 1.16.0 is installed beside verl.*environment of its own"):
-        trainer.check_environment()
-    monkeypatch.setattr(trainer.metadata, "version", lambda name: "0.27.0")
-    trainer.check_environment()
+        environment.check_environment()
+    monkeypatch.setattr(environment.metadata, "version", lambda name: "0.27.0")
+    environment.check_environment()

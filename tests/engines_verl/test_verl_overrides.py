@@ -94,6 +94,16 @@ def test_the_paper_s_update() -> None:
     assert found["algorithm.riskpo.preset"] == "paper"
 
 
+def test_warm_up_is_counted_in_steps_of_verl() -> None:
+    """TRL's 10 updates are 5 steps of two updates; Transformers' `constant` has none."""
+    key = "actor_rollout_ref.actor.optim.lr_warmup_steps"
+    assert pairs(training(lr_scheduler_type="constant_with_warmup", warmup_steps=10))[key] == "5"
+    assert pairs(training(lr_scheduler_type="cosine", warmup_steps=4))[key] == "2"
+    assert pairs(training(warmup_steps=10))[key] == "0"
+    with pytest.raises(ConfigError, match=r"warmup_steps \(3\) must be a multiple of the 2 updates"):
+        pairs(training(lr_scheduler_type="cosine", warmup_steps=3))
+
+
 def test_the_released_update() -> None:
     made = training(preset="released-hard", importance_sampling_level="token", loss_type="dapo", delta=3.0)
     found = pairs(made)

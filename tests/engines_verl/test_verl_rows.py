@@ -41,6 +41,14 @@ def test_a_lost_response_is_no_partner() -> None:
     assert math.isnan(matrix[1, 1])
 
 
+def test_a_prompt_that_lost_everything_is_a_row_of_nothing() -> None:
+    layout = lay_out(["x", "x"], ["x_0_0", "x_1_0"], prompts=3)
+    matrix = layout.matrix(torch.tensor([1.0, 0.0]))
+    assert (layout.lost, matrix.shape) == (2, (3, 2))
+    assert matrix[1:].isnan().all()
+    assert layout.rows(torch.tensor([[1.0, 2.0], [0.0, 0.0], [0.0, 0.0]])).tolist() == [1.0, 2.0]
+
+
 @given(
     responses=st.lists(st.integers(1, 4), min_size=1, max_size=6),
     padding=st.integers(0, 5),

@@ -12,7 +12,8 @@ import pytest
 import yaml
 from rich.console import Console
 
-from riskpo.errors import ConfigError, DataError, MissingExtraError, ResumeError, RunExistsError
+from riskpo.errors import ConfigError, DataError, MissingExtraError, ResumeError, RewardError, RunExistsError
+from riskpo.runs import verl_session
 from riskpo.runs.recipes import engine_of, read_recipe
 from riskpo.runs.verl_metrics import FOLDER, collect, next_part
 from riskpo.runs.verl_plan import plan_verl, resume_verl
@@ -73,6 +74,20 @@ def test_flags_win_and_what_follows_two_dashes_goes_to_verl(settings: dict[str, 
         ({"reward": ["soft_overlong"]}, [], ConfigError, "reward_manager.name=dapo"),
         ({"model_name_or_path": None}, [], ConfigError, "no model"),
         ({"schedule": "{oops"}, [], ConfigError, "`schedule` is not JSON"),
+        ({}, ["--temperature", "-1"], ConfigError, "--temperature must be a finite number > 0"),
+        ({}, ["--learning_rate", "-1"], ConfigError, "--learning_rate must be"),
+        ({}, ["--save_steps", "-4"], ConfigError, "save_steps must be at least 1"),
+        ({}, ["--seed", "-1"], ConfigError, "seed must be at least 0"),
+        ({}, ["--epsilon", "-2"], ConfigError, "epsilon must be in"),
+        ({}, ["--delta", "0.5", "--importance_sampling_level", "token"], ConfigError, "delta must be above 1"),
+        ({}, ["--steps_per_generation", "0"], ConfigError, "steps_per_generation must be at least 1"),
+        ({}, ["--vllm_tensor_parallel_size", "3"], ConfigError, "must divide the 2 GPUs of a machine"),
+        ({}, ["--vllm_max_model_length", "100"], ConfigError, "completions would be cut short"),
+        ({}, ["--eval_prompts", "3"], ConfigError, "own data has no held-out split"),
+        ({}, ["--reward_weights", "1", "2"], ConfigError, "one for each of the rewards"),
+        ({}, ["--launch", "ddp"], ConfigError, "--launch is of no use under verl"),
+        ({}, ["--verl", "a.b=1"], ConfigError, "go behind `--`"),
+        ({}, ["--task_template"], ConfigError, "task_template takes a single value, got none"),
     ],
 )
 def test_what_is_refused(
@@ -87,13 +102,21 @@ def test_data_and_reward_are_looked_at_first(settings: dict[str, Any], tmp_path:
     assert inputs.reward == ("numeric",)
     assert inputs.train is not None
     assert inputs.train[3]["reward_model"] == {"style": "rule", "ground_truth": "4"}
-    assert inputs.train[3]["extra_info"] == {"split": "train", "index": 3, "extra": [3]}
-    with pytest.raises(DataError, match="12 prompts cannot fill a step of 20"):
+    prompt = '[{"role": "user", "content": "3+1="}]'
+    assert inputs.train[3]["extra_info"] == {"split": "train", "index": 3, "extra": [3], "prompt_json": prompt}
+    with pytest.raises(DataError, match="has 12 prompts, but one step takes 20"):
         check_verl(plan_verl("mine", {**settings, "per_device_train_batch_size": 40}, []))
     texts = tmp_path / "texts.jsonl"
-    texts.write_text('{"prompt": "1+1=", "answer": 2}\n' * 12)
+    texts.write_text("".join(f'{{"prompt": "{n}+1=", "answer": {n + 1}}}\n' for n in range(12)))
     with pytest.raises(DataError, match="the prompt is a text, and verl's prompts are conversations"):
         check_verl(plan_verl("mine", {**settings, "dataset": str(texts)}, []))
+    lacking = tmp_path / "lacking.jsonl"
+    lacking.write_text('{"prompt": [{"role": "user", "content": "1+1="}], "gold": 2}\n')
+    with pytest.raises(DataError, match=r"lacks the column\(s\) \['answer'\]"):
+        check_verl(plan_verl("mine", {**settings, "dataset": str(lacking)}, []))
+    lacking.write_text('{"question": "1+1=", "answer": 2}\n')
+    with pytest.raises(DataError, match=r"lacks the column\(s\) \['prompt'\]"):
+        check_verl(plan_verl("mine", {**settings, "dataset": str(lacking)}, []))
     with pytest.raises(ConfigError, match="own data needs a --reward"):
         check_verl(plan_verl("mine", {key: value for key, value in settings.items() if key != "reward"}, []))
 
@@ -105,6 +128,51 @@ def test_the_command_is_one_that_a_shell_takes(settings: dict[str, Any]) -> None
     import shlex
 
     assert shlex.split(in_words(command).replace("\\\n", " "))[1:] == command[1:]
+
+
+def test_a_reward_of_ones_own_gets_the_prompt_and_its_failure_is_told(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = """
+def longer(prompts, completions, **_):
+    return [float(len(c[-1]["content"]) > len(p[0]["content"])) for p, c in zip(prompts, completions)]
+
+def broken(prompts, completions, **_):
+    return [1.0 / 0.0]
+"""
+    (tmp_path / "my_plan_rewards.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    check_verl(plan_verl("mine", {**settings, "reward": ["my_plan_rewards:longer"]}, []))
+    with pytest.raises(RewardError, match="ZeroDivisionError"):
+        check_verl(plan_verl("mine", {**settings, "reward": ["my_plan_rewards:broken"]}, []))
+
+
+def test_an_empty_text_is_a_text(settings: dict[str, Any]) -> None:
+    assert plan_verl("mine", settings, ["--task_system_prompt="]).run.task_system_prompt == ""
+
+
+def test_secrets_are_not_written_down(settings: dict[str, Any]) -> None:
+    word = "+ray_kwargs.ray_init.runtime_env.env_vars.WANDB_API_KEY=abc"
+    plan = plan_verl("mine", settings, ["--", word, "a.b=1"])
+    assert plan.run.verl == [word, "a.b=1"]
+    assert verl_session._public(plan.settings)["verl"] == ["a.b=1"]
+
+
+def test_a_recipe_with_a_schedule_is_resumed_as_it_was_begun(settings: dict[str, Any], tmp_path: Path) -> None:
+    plan = plan_verl("mine", {**settings, "preset": "two-level"}, ["--max_steps", "8", "--save_steps", "4"])
+    folder = tmp_path / "begun"
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints" / "latest_checkpointed_iteration.txt").write_text("4")
+    (folder / "config.yaml").write_text(yaml.safe_dump(verl_session._public(plan.settings)))
+    again = resume_verl(folder, [])
+    assert (again.training.max_steps, again.sizes, again.training.risk_config) == (
+        8,
+        plan.sizes,
+        plan.training.risk_config,
+    )
+    with pytest.raises(ResumeError, match="max_steps cannot change when this run is resumed"):
+        resume_verl(folder, ["--max_steps", "16"])
 
 
 def test_without_verl_nothing_is_written(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,6 +213,8 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (package / "main_ppo.py").write_text(STAND_IN)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'stand-in'}:{':'.join(filter(None, sys.path))}")
     monkeypatch.setattr("riskpo.extras.is_installed", lambda module: True)
+    monkeypatch.setattr("riskpo.runs.verl_session.check_environment", lambda: None)  # TRL may be beside this one
+    monkeypatch.setattr("riskpo.runs.verl_session.compose", lambda overrides: None)
 
 
 @pytest.mark.usefixtures("stand_in")
@@ -161,12 +231,14 @@ def test_a_run_that_stops_and_goes_on(settings: dict[str, Any], tmp_path: Path) 
 
     with pytest.raises(ResumeError, match="learning_rate cannot change"):
         resume_verl(folder, ["--learning_rate", "1"])
-    resumed = resume_verl(folder, ["--", "+stop=4"])
+    Path(settings["dataset"]).unlink()  # the run has its data in its folder
+    resumed = resume_verl(folder, ["--max_steps", "6", "--", "+stop=6"])
     assert execute_verl(resumed, check_verl(resumed), Console(quiet=True)) == 0
+    assert yaml.safe_load((folder / "config.yaml").read_text())["max_steps"] == 6
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert rows[3] == {"step": 4, "reward": 0.4, "entropy": 1.0, "risk/q_low": 4.0}
-    assert "trainer.total_training_steps=4" in (folder / "verl.sh").read_text()
+    assert "trainer.total_training_steps=6" in (folder / "verl.sh").read_text()
 
     again = plan_verl("mine", {**settings, "output_dir": str(folder)}, [])
     with pytest.raises(RunExistsError, match="two runs never share a folder"):

@@ -19,7 +19,7 @@ examples:
   riskpo train --resume runs/quickstart            go on from the last checkpoint
   riskpo train quickstart --dry-run                check options, data and reward, touch nothing
   riskpo train paper-hard --engine verl            the same recipe on a Ray cluster (docs/engines.md)
-  riskpo train paper-hard --engine verl -- trainer.nnodes=2 actor_rollout_ref.rollout.max_num_seqs=512
+  riskpo train paper-hard --engine verl -- actor_rollout_ref.rollout.max_num_seqs=512
   riskpo train paper-hard --launch fsdp2 --processes 8      on 8 GPUs, the model in shards (see docs/multi-gpu.md)
 
 Every field of RiskPOConfig (and so of TRL's GRPOConfig and Transformers' TrainingArguments) and of TRL's ModelConfig is
@@ -106,6 +106,8 @@ def _run_verl(options: argparse.Namespace, recipe: str | None, flags: Sequence[s
 def _print_verl(plan: Any, inputs: Any, console: Any) -> None:
     from pathlib import Path
 
+    from riskpo.engines.verl.compose import compose
+    from riskpo.extras import is_installed
     from riskpo.reports.describe import describe_estimator
     from riskpo.runs.verl_session import command_of, in_words
 
@@ -120,8 +122,10 @@ def _print_verl(plan: Any, inputs: Any, console: Any) -> None:
         f"processes, {plan.run.nodes} machines",
         f"estimator: {describe_estimator(plan.training.risk_config)}",
         *(f"note: {note}" for note in inputs.notes),
-        "Checked: options, and where at hand training set and reward. Nothing was written.",
+        "Checked: options, and where at hand training set, reward and verl's configuration. Nothing was written.",
     ]
+    if is_installed("verl"):
+        compose(plan.overrides(folder, inputs.reward))
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 

@@ -15,10 +15,13 @@ from riskpo.engines.verl.overrides import StepSizes, Where, overrides_of, step_s
 from riskpo.engines.verl.reward import check_rewards
 from riskpo.engines.verl.training import NAMES, VerlTraining
 from riskpo.errors import ConfigError, ResumeError, unknown_name
+from riskpo.runs.limits import check_held_out, check_numbers
 from riskpo.runs.recipes import read_yaml
 from riskpo.runs.run_arguments import RunArguments
 
 _RUN = tuple(option.name for option in fields(RunArguments))
+# What a recipe may say of how TRL is started, and a flag may not.
+_ONLY_TRL = ("launch",)
 # What a run under verl has no use for: evaluation along the way is verl's own, and threads are Ray's.
 _UNUSED = ("eval_at", "threads")
 # What may differ when a run goes on.
@@ -73,8 +76,11 @@ def plan_verl(name: str, settings: Mapping[str, Any], flags: Sequence[str]) -> V
     Raises:
         ConfigError: an option that verl has no counterpart of, a value that does not parse or cannot be run.
     """
-    given = {**settings, **_flags(flags, settings)}
-    given.pop("launch", None)  # how TRL is started
+    asked = _flags(flags, settings)
+    for option in _ONLY_TRL:
+        if option in asked:
+            raise ConfigError(f"--{option} is of no use under verl: leave it out.")
+    given = {**{name: value for name, value in settings.items() if name not in _ONLY_TRL}, **asked}
     for option in given:
         if option not in _RUN and option not in NAMES:
             raise ConfigError(
@@ -91,11 +97,12 @@ def plan_verl(name: str, settings: Mapping[str, Any], flags: Sequence[str]) -> V
     training = VerlTraining(**_typed(VerlTraining, options), risk=risk)
     if training.model_name_or_path is None:
         raise ConfigError("no model: set model_name_or_path to a local folder or a hub id.")
-    _check_run(run)
+    _check_run(run, training)
     sizes = step_sizes(training, run.processes)
-    directory = given.pop("output_dir", None)
-    settings = {**given, "engine": "verl"}
-    return VerlPlan(name, settings, run, training, None if directory is None else Path(directory), None, sizes)
+    typed = {**vars(run), **vars(training), **risk, "engine": "verl"}
+    kept = {key: typed[key] for key in ["engine", *given] if key != "output_dir"}
+    directory = None if training.output_dir is None else Path(training.output_dir)
+    return VerlPlan(name, kept, run, training, directory, None, sizes)
 
 
 def resume_verl(folder: Path, flags: Sequence[str]) -> VerlPlan:
@@ -115,7 +122,7 @@ def resume_verl(folder: Path, flags: Sequence[str]) -> VerlPlan:
             f"{', '.join(sorted(_RESUMABLE))}."
         )
     plan = plan_verl(folder.name, {**settings, "output_dir": str(folder)}, flags)
-    longer = plan.training.max_steps != settings.get("max_steps", -1)
+    longer = "max_steps" in _flags(flags, settings) and plan.training.max_steps != settings.get("max_steps", -1)
     if longer and (plan.training.lr_scheduler_type == "cosine" or plan.training.risk_config.schedule is not None):
         raise ResumeError(
             "max_steps cannot change when this run is resumed: its learning rate or the options of its `schedule` "
@@ -124,7 +131,9 @@ def resume_verl(folder: Path, flags: Sequence[str]) -> VerlPlan:
     return VerlPlan(plan.name, plan.settings, plan.run, plan.training, plan.explicit_dir, checkpoints, plan.sizes)
 
 
-def _check_run(run: RunArguments) -> None:
+def _check_run(run: RunArguments, training: VerlTraining) -> None:
+    check_numbers({**vars(training), **vars(run)})
+    check_held_out(run, training.max_steps)
     if run.processes < 1:
         raise ConfigError("processes: say how many GPUs the run has in all, e.g. --processes 8.")
     if run.nodes < 1 or run.processes % run.nodes:
@@ -135,13 +144,28 @@ def _check_run(run: RunArguments) -> None:
     if wrong:
         raise ConfigError(f"overrides of verl's configuration are key=value, got {wrong}.")
     check_rewards(run.reward)
+    if training.reward_weights is not None and len(training.reward_weights) != max(len(run.reward), 1):
+        raise ConfigError(f"reward_weights {training.reward_weights}: one for each of the rewards {run.reward}.")
+    size, each = training.vllm_tensor_parallel_size, run.processes // run.nodes
+    if each % size:
+        raise ConfigError(f"vllm_tensor_parallel_size {size} must divide the {each} GPUs of a machine.")
+    longest, completion = training.vllm_max_model_length, training.max_completion_length or 0
+    if longest is not None and longest < run.max_prompt_tokens + completion:
+        raise ConfigError(
+            f"vllm_max_model_length {longest} is less than a prompt and a completion may need (max_prompt_tokens "
+            f"{run.max_prompt_tokens} + max_completion_length {completion}): completions would be cut short."
+        )
 
 
 def _flags(flags: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """`--name value ...` and, behind `--`, overrides, which are added to those of the recipe."""
+    """`--name value ...` and, behind `--`, overrides, which are added to those of the recipe.
+
+    A flag without a value is True.
+    """
     flags = list(flags)
     found: dict[str, Any] = {}
-    if "--" in flags:
+    behind = "--" in flags
+    if behind:
         place = flags.index("--")
         found["verl"] = [*(settings.get("verl") or []), *flags[place + 1 :]]
         flags = flags[:place]
@@ -154,8 +178,10 @@ def _flags(flags: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Any]:
             found[name] = True if not words else words[0] if len(words) == 1 else words
         elif words:
             raise ConfigError(f"unexpected arguments {words}: options are --name value, the recipe comes first.")
-        name, _, value = word[2:].partition("=")
-        name, words = name.replace("-", "_"), [value] if value else []
+        name, equals, value = word[2:].partition("=")
+        name, words = name.replace("-", "_"), [value] if equals else []
+    if "verl" in found and not behind:
+        raise ConfigError("overrides of verl's configuration go behind `--`: riskpo train RECIPE -- key=value ...")
     return found
 
 
@@ -174,8 +200,8 @@ def _as(name: str, hint: Any, value: Any) -> Any:
         (item,) = get_args(kind)
         return [_as(name, item, one) for one in (value if isinstance(value, list) else [value])]
     if kind is str:
-        if isinstance(value, (list, dict)):
-            raise ConfigError(f"{name} takes a single value, got {value}.")
+        if isinstance(value, (list, dict, bool)):
+            raise ConfigError(f"{name} takes a single value, got {'none' if value is True else value}.")
         return str(value)
     read = yaml.safe_load(value) if isinstance(value, str) else value
     if get_origin(kind) is dict:

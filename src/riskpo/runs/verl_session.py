@@ -15,11 +15,14 @@ import yaml
 from rich.console import Console
 
 from riskpo.atomic import write_bytes, write_json, write_text
+from riskpo.engines.verl.compose import compose
+from riskpo.engines.verl.environment import check_environment
 from riskpo.engines.verl.reward import check_rewards, compute_score
-from riskpo.errors import ConfigError, DataError
+from riskpo.errors import ConfigError, RewardError, RiskPOError
 from riskpo.extras import require
 from riskpo.models.registry import resolve_model
-from riskpo.rewards.trial import trial_completions
+from riskpo.rewards.trial import CONTRACT, trial_completions
+from riskpo.runs.data import check_gold
 from riskpo.runs.environment import describe_environment, is_secret, record_resume
 from riskpo.runs.folder import check_free, reserve
 from riskpo.runs.rewards import run_reward
@@ -27,10 +30,12 @@ from riskpo.runs.task_data import RECORD, TaskInputs, asking_of, task_inputs
 from riskpo.runs.verl_metrics import collect, next_part
 from riskpo.runs.verl_plan import VerlPlan
 from riskpo.tasks.asked import check_asking
+from riskpo.tasks.checks import check_train_set
 from riskpo.tasks.export import as_verl_rows, parquet_of
 from riskpo.tasks.files import is_local, load_rows
 
 COMMAND = "verl.sh"
+_COLLECT_EVERY = 30.0  # seconds between readings of verl's log
 
 
 @dataclass(frozen=True)
@@ -55,10 +60,14 @@ class VerlInputs:
 def check_verl(plan: VerlPlan, *, hub: bool = False) -> VerlInputs:
     """Loads and checks everything that can be had without touching the disk, and the network only if `hub`.
 
+    A resumed run has its data in its folder already.
+
     Raises:
         ConfigError, DataError, RewardError, RunExistsError: what is wrong, and what to do.
     """
-    if plan.explicit_dir is not None and plan.checkpoint is None:
+    if plan.checkpoint is not None:
+        return VerlInputs(None, [], tuple(plan.run.reward))
+    if plan.explicit_dir is not None:
         check_free(plan.explicit_dir)
     resolve_model(str(plan.training.model_name_or_path), build=False)
     data = _data(plan, hub)
@@ -68,15 +77,14 @@ def check_verl(plan: VerlPlan, *, hub: bool = False) -> VerlInputs:
     check_rewards(names)
     if data.train is None:
         return VerlInputs(None, [], names, notes=data.notes)
-    source = str(plan.run.task or plan.run.dataset)
-    train = as_verl_rows(list(data.train), source, "train")
-    if len(train) < plan.sizes.prompts:
-        raise DataError(
-            f"{len(train)} prompts cannot fill a step of {plan.sizes.prompts}: use more data or a smaller step."
-        )
+    how = f"{plan.sizes.prompts * plan.training.num_generations} responses / {plan.training.num_generations} per prompt"
+    allowed = plan.training.allow_duplicate_prompts
+    check_train_set(data.train, plan.sizes.prompts, how, allowed, data.reward.columns)
+    note = check_gold(data.train, names[0], data.reward.judge)
+    train = as_verl_rows(list(data.train), str(plan.run.task or plan.run.dataset), "train")
     held_out = as_verl_rows(data.held_out, plan.run.eval_split, "test") if data.held_out else []
     _try_reward(train, names, plan.training.reward_weights)
-    return VerlInputs(train, held_out, names, data.record, data.notes)
+    return VerlInputs(train, held_out, names, data.record, (*data.notes, *([] if note is None else [note])))
 
 
 def _data(plan: VerlPlan, hub: bool) -> TaskInputs:
@@ -104,7 +112,14 @@ def _try_reward(rows: list[dict[str, Any]], names: tuple[str, ...], weights: lis
     for row, completion in zip(first, trial_completions(first), strict=True):
         text = completion if isinstance(completion, str) else completion[-1]["content"]
         truth = row["reward_model"]["ground_truth"]
-        compute_score(row["data_source"], text, truth, row["extra_info"], reward=names, weights=weights)
+        try:
+            compute_score(row["data_source"], text, truth, row["extra_info"], reward=names, weights=weights)
+        except RiskPOError:
+            raise
+        except Exception as error:  # a user's function: under verl it would lose the response and go on
+            raise RewardError(
+                f"the reward {list(names)} failed on {text!r}: {type(error).__name__}: {error}. {CONTRACT}"
+            ) from error
 
 
 def command_of(plan: VerlPlan, inputs: VerlInputs, folder: Path) -> list[str]:
@@ -134,46 +149,69 @@ def execute_verl(plan: VerlPlan, inputs: VerlInputs, console: Console) -> int:
     Raises:
         MissingExtraError: before anything is written, where verl is not installed.
     """
-    require("verl", "verl", "verl")
-    if inputs.train is None:
+    _check_here(plan)
+    if inputs.train is None and plan.checkpoint is None:
         inputs = check_verl(plan, hub=True)
     folder = plan.explicit_dir
     if plan.checkpoint is None:
+        compose(plan.overrides(Path(plan.run.runs_dir) / plan.name, inputs.reward))
         folder = reserve(plan.explicit_dir, Path(plan.run.runs_dir), plan.name)
         _write_beginning(plan, inputs, folder)
     assert folder is not None
     if plan.checkpoint is not None:
+        compose(plan.overrides(folder, inputs.reward))
+        write_text(folder / "config.yaml", yaml.safe_dump(_public(plan.settings), sort_keys=False))
         changed = record_resume(folder / "environment.json", describe_environment())
         inputs = inputs if changed is None else dataclasses.replace(inputs, notes=(*inputs.notes, changed))
     command, metrics = command_of(plan, inputs, folder), next_part(folder)
     command.append(f"+ray_kwargs.ray_init.runtime_env.env_vars.VERL_FILE_LOGGER_PATH={metrics.resolve()}")
-    write_text(folder / COMMAND, in_words(command) + "\n")
+    shown = in_words([word for word in command if not is_secret(word.split("=")[0])])
+    write_text(folder / COMMAND, shown + "\n")
     console.print(f"[bold]{plan.name}[/bold]: writing to {folder}", highlight=False, soft_wrap=True)
     for note in inputs.notes:
         console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
-    console.print(in_words(command), highlight=False, markup=False, soft_wrap=True)
-    status = _run(command, {**os.environ, "VERL_FILE_LOGGER_PATH": str(metrics.resolve())})
+    console.print(shown, highlight=False, markup=False, soft_wrap=True)
+    status = _run(command, {**os.environ, "VERL_FILE_LOGGER_PATH": str(metrics.resolve())}, folder)
     steps = collect(folder)
     _say_end(folder, status, steps, console)
     return status
 
 
-def _run(command: list[str], environment: dict[str, str]) -> int:
-    """The command's exit status; Ctrl-C reaches it as well, and it is waited for."""
+def _check_here(plan: VerlPlan) -> None:
+    """What this machine must have: verl without TRL beside it, and vLLM unless another server is asked for."""
+    require("verl", "verl", "verl")
+    check_environment()
+    if not any(word.lstrip("+").startswith("actor_rollout_ref.rollout.name=") for word in plan.run.verl):
+        require("vllm", "verl[vllm]", "verl")
+
+
+def _run(command: list[str], environment: dict[str, str], folder: Path) -> int:
+    """The command's exit status. Meanwhile its numbers are collected; Ctrl-C reaches it too, and it is waited for."""
     process = subprocess.Popen(command, env=environment)
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.wait()
-        return 130
+    while True:
+        try:
+            return process.wait(timeout=_COLLECT_EVERY)
+        except subprocess.TimeoutExpired:
+            collect(folder)
+        except KeyboardInterrupt:
+            process.wait()
+            return 130
+
+
+def _public(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings without what must not be written down."""
+    kept = {key: value for key, value in settings.items() if not is_secret(key)}
+    if "verl" in kept:
+        kept["verl"] = [word for word in kept["verl"] if not is_secret(word.split("=")[0])]
+    return kept
 
 
 def _write_beginning(plan: VerlPlan, inputs: VerlInputs, folder: Path) -> None:
-    kept = {key: value for key, value in plan.settings.items() if not is_secret(key)}
+    kept = {**_public(plan.settings), "reward": list(inputs.reward)}  # a resume does not ask the task again
     if plan.run.task is not None and inputs.train is not None:
         kept["task_prompts"] = len(inputs.train)
     write_text(folder / "config.yaml", yaml.safe_dump(kept, sort_keys=False))
-    write_json(folder / "arguments.json", {**vars(plan.training), **vars(plan.run)})
+    write_json(folder / "arguments.json", _public({**vars(plan.training), **vars(plan.run)}))
     write_json(folder / "environment.json", describe_environment())
     if inputs.record is not None:
         write_json(folder / RECORD, inputs.record)

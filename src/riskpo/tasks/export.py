@@ -65,7 +65,8 @@ def as_verl_rows(rows: Rows, source: str, split: str) -> Rows:
         fields = {key: value for key, value in row.items() if key not in ("prompt", "answer", "image", "images")}
         answer = row.get("answer")
         truth = json.dumps(fields, ensure_ascii=False) if answer is None else str(answer)
-        extra = {"split": split, "index": index, **fields}
+        prompt = json.dumps([_flat(message) for message in row["prompt"]], ensure_ascii=False)
+        extra = {"split": split, "index": index, **fields, "prompt_json": prompt}
         found.append(_verl_row(row, source, "reasoning", truth, extra))
     return found
 

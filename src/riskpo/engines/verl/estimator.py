@@ -34,6 +34,7 @@ class Scoring:
         progress: the share of the training that is done, in [0, 1].
         keys: verl's key of each row; None: every row is a response.
         places: a sortable place of each prompt; None: in the order of their first rows.
+        prompts: how many the step was meant to have; lost ones count as such that could not be scored.
         prompt_ids: stable names of prompts, from their uids; asked only where pass rates are kept.
         layout, rewards_PG, step: the outcome, once the estimator was called.
     """
@@ -44,6 +45,7 @@ class Scoring:
     progress: float = 0.0
     keys: Sequence[str] | None = None
     places: Mapping[str, Any] | None = None
+    prompts: int = 0
     prompt_ids: Callable[[Sequence[str]], Sequence[str]] | None = None
     layout: Layout | None = field(default=None, init=False)
     rewards_PG: Tensor | None = field(default=None, init=False)
@@ -88,9 +90,11 @@ def verl_advantages(
             f"one of {', '.join(TRAINER_MODES)}."
         )
     scores_N = token_level_rewards.sum(-1)
-    layout = lay_out([str(uid) for uid in index], now.keys, now.places)
+    layout = lay_out([str(uid) for uid in index], now.keys, now.places, now.prompts)
     rewards_PG = layout.matrix(scores_N)
-    ids = now.prompt_ids(layout.uids) if now.risk.needs_difficulty and now.prompt_ids is not None else None
+    ids = None
+    if now.risk.needs_difficulty and now.prompt_ids is not None:
+        ids = [*now.prompt_ids(layout.uids), *[""] * layout.lost]  # a prompt without a response is not visited
     step = risk_advantages(rewards_PG, now.risk, now.state, now.generator, prompt_ids=ids, progress=now.progress)
     now.layout, now.rewards_PG, now.step = layout, rewards_PG, step
     advantages_N = layout.rows(step.advantages_PG).to(scores_N)

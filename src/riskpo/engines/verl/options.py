@@ -14,7 +14,7 @@ from riskpo.errors import ConfigError, unknown_name
 from riskpo.risk.config import CHOICES, RiskConfig
 from riskpo.risk.presets import PRESETS
 
-# What verl calls its own; ours of these names go by `riskpo_NAME`. tests/engines/test_verl_names.py compares.
+# What verl calls its own; ours of these names go by `riskpo_NAME`. tests/engines_verl/test_verl_names.py compares.
 VERL_ESTIMATORS = frozenset(
     {
         "gae",
@@ -93,6 +93,8 @@ def read_options(adv_estimator: str, given: Mapping[str, Any] | None, data_seed:
             "estimators: leave out one, or use adv_estimator=riskpo."
         )
     preset = options.pop("preset", "paper")
+    if not isinstance(preset, str):
+        raise ConfigError(f"algorithm.riskpo.preset must be a name, got {preset!r}.")
     if named is not None and PRESETS.get(preset, {}).get("estimator") != named:
         options["estimator"] = named
     seed = options.pop("seed", 42 if data_seed is None else data_seed)

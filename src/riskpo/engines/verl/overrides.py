@@ -134,6 +134,10 @@ def _update(training: VerlTraining, sizes: StepSizes) -> dict[str, Any]:
     actor, optim = "actor_rollout_ref.actor", "actor_rollout_ref.actor.optim"
     token = training.importance_sampling_level == "token"
     cosine = training.lr_scheduler_type == "cosine"
+    # verl moves the learning rate once a step, TRL at every update; Transformers' `constant` knows no warm-up.
+    warmup = 0 if training.lr_scheduler_type == "constant" else training.warmup_steps
+    if warmup:
+        warmup = _whole(warmup, sizes.updates, "warmup_steps", f"the {sizes.updates} updates of a step of verl")
     found = {
         f"{actor}.strategy": "fsdp2",
         f"{actor}.ppo_mini_batch_size": sizes.mini_batch,
@@ -142,7 +146,7 @@ def _update(training: VerlTraining, sizes: StepSizes) -> dict[str, Any]:
         f"{actor}.data_loader_seed": training.seed,
         f"{optim}.lr": training.learning_rate,
         f"{optim}.lr_scheduler_type": "cosine" if cosine else "constant",
-        f"{optim}.lr_warmup_steps": training.warmup_steps,
+        f"{optim}.lr_warmup_steps": warmup,
         f"{optim}.weight_decay": training.weight_decay,
         f"{optim}.betas": [training.adam_beta1, training.adam_beta2],
         f"{optim}.override_optimizer_config": {"eps": training.adam_epsilon},
@@ -242,7 +246,7 @@ def _trainer(training: VerlTraining, sizes: StepSizes, where: Where) -> dict[str
     }
     if where.held_out:
         val = "actor_rollout_ref.rollout.val_kwargs"
-        found |= {f"{val}.n": where.eval_samples, f"{val}.do_sample": True}
+        found |= {f"{val}.n": where.eval_samples, f"{val}.do_sample": True, f"{val}.top_k": training.top_k or -1}
         found |= {f"{val}.temperature": training.temperature, f"{val}.top_p": training.top_p}
     return found
 
@@ -258,7 +262,7 @@ def hydra_value(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(map(hydra_value, value)) + "]"
     text = str(value)
-    if _PLAIN.fullmatch(text) and not re.fullmatch(r"(?i)null|true|false|nan|inf|[\d.e+-]+", text):
+    if _PLAIN.fullmatch(text) and not re.fullmatch(r"(?i)null|true|false|[+-]?(nan|inf|[\d._e+-]+)", text):
         return text
     # Hydra reads a backslash as itself, but for those right before a quote.
     escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), text)

@@ -26,6 +26,10 @@ _REFUSED = {
     "code:dense": "it weighs tests over a prompt's responses, and verl scores each by itself: use code:fraction",
 }
 
+# Where a run's rows keep their prompt for rewards that ask for it, as JSON: verl hands over none.
+PROMPT = "prompt_json"
+_TAKEN = ("self", "prompts", "completions", PROMPT)
+
 _making = threading.Lock()
 
 
@@ -59,6 +63,8 @@ def compute_score(
         RewardError: a user's function that gives anything but one number or None.
     """
     names = (reward,) if isinstance(reward, str) else tuple(reward)
+    if not names:
+        raise ConfigError("reward_kwargs.reward names no reward: math, code, ..., or package.module:function.")
     score = _scorer(names, None if weights is None else tuple(weights))
     return score(solution_str, ground_truth, dict(extra_info or {}), data_source)
 
@@ -144,9 +150,11 @@ class _Plain:
 
 
 def _call(function: Callable[..., Any], solution: str, columns: Mapping[str, Any], **given: Any) -> float | None:
-    rows = {name: [value] for name, value in columns.items() if name not in ("prompts", "completions")}
+    rows = {name: [value] for name, value in columns.items() if name not in _TAKEN}
     completion = [{"role": "assistant", "content": solution}]  # verl's prompts are conversations
-    scores = list(function(prompts=[columns.get("question")], completions=[completion], **{**rows, **given}))
+    prompt = columns.get(PROMPT)
+    prompt = columns.get("question") if prompt is None else json.loads(prompt)
+    scores = list(function(prompts=[prompt], completions=[completion], **{**rows, **given}))
     if len(scores) != 1 or not (scores[0] is None or isinstance(scores[0], (int, float))):
         raise RewardError(
             f"the reward {getattr(function, '__name__', function)} gave {scores!r} for one completion: it takes lists "

@@ -25,6 +25,7 @@ class Layout:
 
     Args:
         uids: of the P prompts, in the order in which they are scored.
+        lost: prompts of which no response arrived; they come last, and have no uid.
         responses: G, the most responses that a prompt has.
         cell_N: p * G + g of each row; -1 for padding.
         scored_N: the rows whose score counts: the last one of each response.
@@ -34,12 +35,14 @@ class Layout:
     responses: int
     cell_N: Tensor
     scored_N: Tensor
+    lost: int = 0
 
     def matrix(self, values_N: Tensor) -> Tensor:
-        """values_PG of the scored rows; NaN where a prompt has fewer than G responses."""
-        values_C = values_N.new_full((len(self.uids) * self.responses,), torch.nan)
+        """values_PG of the scored rows; NaN where a prompt has fewer than G responses, or none."""
+        prompts = len(self.uids) + self.lost
+        values_C = values_N.new_full((prompts * self.responses,), torch.nan)
         values_C[self.cell_N[self.scored_N]] = values_N[self.scored_N]
-        return values_C.view(len(self.uids), self.responses)
+        return values_C.view(prompts, self.responses)
 
     def rows(self, values_PG: Tensor) -> Tensor:
         """values_N: every row of a response has its response's value, padding has 0."""
@@ -48,7 +51,10 @@ class Layout:
 
 
 def lay_out(
-    uids_N: Sequence[str], keys_N: Sequence[str] | None = None, places: Mapping[str, Any] | None = None
+    uids_N: Sequence[str],
+    keys_N: Sequence[str] | None = None,
+    places: Mapping[str, Any] | None = None,
+    prompts: int = 0,
 ) -> Layout:
     """The layout of a batch.
 
@@ -57,6 +63,7 @@ def lay_out(
         keys_N: `{uid}_{session}_{output}` of each row: a session is a response, whose last output has its score. None:
             every row is a response.
         places: a sortable place for each prompt; None: prompts come in the order of their first rows.
+        prompts: how many prompts the step was meant to have; more than there are: the others were lost.
 
     Raises:
         EngineError: keys of another form or number, a row twice, or nothing but padding.
@@ -86,7 +93,7 @@ def lay_out(
             cells[uid, session] = prompt * responses + response
             scored_N[last[uid][session][1]] = True
     cell_N = torch.tensor([cells.get(pair, -1) for pair in zip(uids_N, sessions_N, strict=True)])
-    return Layout(uids, responses, cell_N, scored_N)
+    return Layout(uids, responses, cell_N, scored_N, max(prompts - len(uids), 0))
 
 
 def uid_of(key: str) -> str:

@@ -10,14 +10,12 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 import transfer_queue as tq
 from omegaconf import OmegaConf, open_dict
-from packaging.version import Version
 from verl.trainer.ppo.v1 import (
     PPOTrainer,
     PPOTrainerColocateAsync,
@@ -28,6 +26,7 @@ from verl.trainer.ppo.v1 import (
 
 from riskpo.engines.prompt_ids import prompt_id
 from riskpo.engines.verl import checkpoint
+from riskpo.engines.verl.environment import check_environment
 from riskpo.engines.verl.estimator import Scoring, scoring
 from riskpo.engines.verl.options import TRAINER_MODES, read_options
 from riskpo.engines.verl.rows import PADDING, Layout, uid_of
@@ -86,7 +85,7 @@ class RiskPOTrainerMixin(PPOTrainer):  # type: ignore[misc]
         self._risk_generator = torch.Generator().manual_seed(options.seed)
         self._places: dict[str, int] = {}  # of prompts that are handed out and not scored yet, by uid
         self._handed_out = 0
-        self._scorable: dict[str, float] = {}
+        self._rewards: list[torch.Tensor] = []  # of this step
         with open_dict(config):  # verl looks at the name of its own mode in many places
             config.trainer.v1.trainer_mode = self._mode
         super().__init__(config)
@@ -126,6 +125,7 @@ class RiskPOTrainerMixin(PPOTrainer):  # type: ignore[misc]
             progress=self._progress,
             keys=batch.keys,
             places=places,
+            prompts=self.config.data.train_batch_size // self.parameter_sync_step,
             prompt_ids=lambda asked: self._prompt_ids(batch, uids, asked),
         )
         with scoring(now):
@@ -134,6 +134,8 @@ class RiskPOTrainerMixin(PPOTrainer):  # type: ignore[misc]
             raise EngineError("verl computed advantages without the estimator of riskpo: unsupported version of verl.")
         _check_scorable(now.rewards_PG, self.global_steps)
         self._risk_state = now.step.state
+        if self._mode == "sync":  # nothing else is under way: what is left of a step was dropped
+            self._places.clear()
         for uid in uids:
             self._places.pop(uid, None)
         metrics.update(now.step.metrics)
@@ -141,12 +143,13 @@ class RiskPOTrainerMixin(PPOTrainer):  # type: ignore[misc]
         if self._options.log_covariances:
             logps_PG = now.layout.matrix(_sequence_logps(batch))
             metrics.update(logp_covariances(logps_PG, now.step.advantages_PG, now.rewards_PG))
-        self._scorable = _of_scorable(now.rewards_PG)
+        # Of all parts of a step that is updated in several.
+        self._rewards = [*(self._rewards if self.local_trigger_step else []), now.rewards_PG.flatten()]
         return batch
 
     def _lost(self, layout: Layout) -> float:
         """The share of the responses that never arrived: verl logs what went wrong and trains on the others."""
-        expected = len(layout.uids) * int(self.config.actor_rollout_ref.rollout.n)
+        expected = (len(layout.uids) + layout.lost) * int(self.config.actor_rollout_ref.rollout.n)
         lost = max(1.0 - int(layout.scored_N.sum()) / expected, 0.0)
         if lost:
             logger.warning(
@@ -174,7 +177,7 @@ class RiskPOTrainerMixin(PPOTrainer):  # type: ignore[misc]
     def _compute_metrics(self, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         super()._compute_metrics(batch, metrics, *args, **kwargs)
         # One response that could not be scored would make verl's own numbers NaN: they are of the others.
-        for name, value in self._scorable.items():
+        for name, value in _of_scorable(torch.cat(self._rewards)).items():
             if name in metrics and math.isnan(metrics[name]):
                 metrics[name] = value
 
@@ -182,6 +185,10 @@ class RiskPOTrainerMixin(PPOTrainer):  # type: ignore[misc]
 
     def _save_checkpoint(self) -> None:
         folder = Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
+        if self._places:  # asynchronous modes: verl may have dropped prompts on their way
+            found = (tq.kv_list("train") or {}).get("train", {})
+            under_way = {key for key, tag in found.items() if tag.get("is_prompt")}
+            self._places = {uid: place for uid, place in self._places.items() if uid in under_way}
         checkpoint.save(folder, self._risk_state, self._risk_generator, self._places)
         super()._save_checkpoint()  # names the checkpoint the latest at its end
 
@@ -226,20 +233,6 @@ class RiskPOTrainerSeparateAsync(RiskPOTrainerMixin, PPOTrainerSeparateAsync):  
     _mode = TRAINER_MODES["riskpo_separate_async"]
 
 
-def check_environment() -> None:
-    """Raises EngineError where TRL >= 1 is installed beside verl, whose model loading then fails."""
-    try:
-        found = metadata.version("trl")
-    except metadata.PackageNotFoundError:
-        return
-    if Version(found) >= Version("1.0"):
-        raise EngineError(
-            f"trl {found} is installed beside verl: verl imports a class from it that no longer exists, and fails when "
-            'it loads a model. Use an environment of its own for each engine: pip install "riskpo[verl]" in a fresh '
-            "one, or pip uninstall trl here."
-        )
-
-
 def _check_config(config: Any, mode: str) -> None:
     if config.algorithm.use_kl_in_reward:
         raise ConfigError(
@@ -278,11 +271,11 @@ def _check_scorable(rewards_PG: torch.Tensor, step: int) -> None:
         )
 
 
-def _of_scorable(rewards_PG: torch.Tensor) -> dict[str, float]:
+def _of_scorable(rewards_N: torch.Tensor) -> dict[str, float]:
     """verl's names of the statistics of rewards, over the responses that could be scored; none where all could."""
-    if not rewards_PG.isnan().any():
+    if not rewards_N.isnan().any():
         return {}
-    known = rewards_PG[~rewards_PG.isnan()]
+    known = rewards_N[~rewards_N.isnan()]
     values = {"mean": float(known.mean()), "max": float(known.max()), "min": float(known.min())}
     return {f"critic/{kind}/{name}": value for kind in ("score", "rewards") for name, value in values.items()}
 

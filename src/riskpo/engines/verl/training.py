@@ -1,11 +1,12 @@
 """The engine's options of a run under verl, by the names and with the defaults that they have under TRL.
 
 Only options that verl has a counterpart of are here: any other one in a recipe is an error, not silence.
-tests/engines_verl/test_verl_training.py compares names and defaults with TRL's.
+tests/engines_verl/test_verl_overrides.py compares names and defaults with TRL's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -94,9 +95,10 @@ class VerlTraining:
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ConfigError(unknown_name(f"`{name}` under verl", getattr(self, name), allowed))
-        for name in ("num_generations", "per_device_train_batch_size", "gradient_accumulation_steps", "num_iterations"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        for name, (wanted, holds) in _NUMBERS.items():
+            value = getattr(self, name)
+            if value is not None and not holds(value):
+                raise ConfigError(f"{name} must be {wanted}, got {value}.")
         if self.num_generations < 2:
             raise ConfigError("num_generations: each prompt needs at least 2 responses, which are compared.")
         if not self.use_vllm:
@@ -120,6 +122,27 @@ class VerlTraining:
         """The preset with the options that were given, validated."""
         return risk_config_of(self.preset, self.risk or {}, self.scale_rewards)
 
+
+_COUNT: tuple[str, Callable[[float], bool]] = "at least 1", lambda value: value >= 1
+_SHARE: tuple[str, Callable[[float], bool]] = "in (0, 1)", lambda value: 0.0 < value < 1.0
+# Beside those of riskpo.runs.limits.
+_NUMBERS: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "num_generations": _COUNT,
+    "per_device_train_batch_size": _COUNT,
+    "gradient_accumulation_steps": _COUNT,
+    "steps_per_generation": _COUNT,
+    "save_steps": _COUNT,
+    "save_total_limit": _COUNT,
+    "vllm_tensor_parallel_size": _COUNT,
+    "lora_r": _COUNT,
+    "lora_alpha": _COUNT,
+    "epsilon": _SHARE,
+    "epsilon_high": ("above 0", lambda value: value > 0.0),
+    "delta": ("above 1", lambda value: value > 1.0),
+    "top_k": ("at least 0", lambda value: value >= 0),
+    "seed": ("at least 0", lambda value: value >= 0),
+    "vllm_gpu_memory_utilization": _SHARE,
+}
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "loss_type": ("grpo", "bnpo", "dapo", "dr_grpo"),
