@@ -44,6 +44,8 @@ def test_a_good_machine():
         ("packages", {"installed": {"torch": "2.6", "peft": "0.14"}}, "error"),
         ("packages", {"installed": {"torch": "2.6", "peft": "0.15"}}, None),
         ("packages", {"python": "3.14.0"}, "error"),
+        ("packages", {"requirements": ("trl>=1.16",), "installed": {"trl": "0.27.0"}}, "error"),
+        ("packages", {"requirements": ("trl>=1.16",), "installed": {"trl": "0.27.0", "verl": "0.9.1"}}, None),
         ("engines", {"installed": {}}, "warning"),
         ("engines", {"installed": {"verl": "0.9.1"}}, None),
         ("engines", {"installed": {"verl": "0.9.1", "trl": "0.27.0"}}, None),
