@@ -20,6 +20,7 @@ def planned(monkeypatch):
 
     monkeypatch.setattr("riskpo.runs.arguments.plan_new", stop)
     monkeypatch.setattr("riskpo.runs.arguments.plan_resumed", stop)
+    monkeypatch.setattr("riskpo.runs.recipes.engine_of", lambda *_: "trl")  # no such files
     return seen
 
 

@@ -55,6 +55,9 @@ def test_flags_win_and_what_follows_two_dashes_goes_to_verl(settings: dict[str, 
     assert plan.run.reward == ["math", "tag_format"]
     assert plan.run.verl == ["first=1", "trainer.x=1", "+a.b=2"]
     assert (plan.sizes.prompts, plan.sizes.mini_batch, plan.sizes.steps, plan.sizes.save_every) == (5, 5, 4, 2)
+    assert plan.replaced() == []
+    other = plan_verl("mine", settings, ["--", "data.train_batch_size=7", "+a.b=2", "data.shuffle=true"])
+    assert other.replaced() == ["data.train_batch_size=7 replaces 5"]
     assert plan.overrides(Path("runs/mine"), plan.run.reward)[-3:] == ["first=1", "trainer.x=1", "+a.b=2"]
 
 

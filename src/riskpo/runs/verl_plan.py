@@ -65,6 +65,14 @@ class VerlPlan:
         )
         return [*overrides_of(self.training, self.sizes, where), *run.verl]
 
+    def replaced(self) -> list[str]:
+        """What the user's overrides replace of the run's own, in words."""
+        own = dict(
+            word.split("=", 1) for word in self.overrides(Path("."), self.run.reward)[: -len(self.run.verl) or None]
+        )
+        given = [word.lstrip("+").split("=", 1) for word in self.run.verl if "=" in word]
+        return [f"{key}={value} replaces {own[key]}" for key, value in given if own.get(key, value) != value]
+
 
 def plan_verl(name: str, settings: Mapping[str, Any], flags: Sequence[str]) -> VerlPlan:
     """A new run under verl.

@@ -84,7 +84,8 @@ def check_verl(plan: VerlPlan, *, hub: bool = False) -> VerlInputs:
     train = as_verl_rows(list(data.train), str(plan.run.task or plan.run.dataset), "train")
     held_out = as_verl_rows(data.held_out, plan.run.eval_split, "test") if data.held_out else []
     _try_reward(train, names, plan.training.reward_weights)
-    return VerlInputs(train, held_out, names, data.record, (*data.notes, *([] if note is None else [note])))
+    notes = [*data.notes, *([] if note is None else [note]), *plan.replaced()]
+    return VerlInputs(train, held_out, names, data.record, tuple(notes))
 
 
 def _data(plan: VerlPlan, hub: bool) -> TaskInputs:
