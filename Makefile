@@ -19,7 +19,7 @@ test: $(VENV)/.ready-dev
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
 
 test-verl: $(VERL_VENV)/.ready
-	OMP_NUM_THREADS=1 $(VERL_VENV)/bin/python -m pytest tests/engines_verl tests/runs/test_verl_plan.py
+	OMP_NUM_THREADS=1 $(VERL_VENV)/bin/python -m pytest -n 2 --dist loadfile tests/engines_verl tests/runs/test_verl_plan.py
 
 lint: $(VENV)/.ready-dev
 	$(VENV)/bin/ruff check .

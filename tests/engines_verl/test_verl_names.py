@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,19 @@ def test_the_plugin_costs_other_processes_nothing() -> None:
     assert done.stdout.strip().splitlines()[-1] == str(
         ["riskpo", "riskpo.engines", "riskpo.engines.verl", "riskpo.engines.verl.plugin"]
     )
+
+
+@needs_verl
+def test_without_the_plugin_the_trainer_is_unknown() -> None:
+    code = "from verl.trainer.ppo.v1 import get_trainer_cls; get_trainer_cls('riskpo_sync')"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "VERL_USE_EXTERNAL_PLUGINS": "none"},
+    )
+    assert "Unknown trainer 'riskpo_sync'" in done.stderr
 
 
 def composed(*overrides: str) -> Any:

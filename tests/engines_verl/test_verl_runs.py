@@ -52,6 +52,8 @@ def test_a_run_learns_from_risk_sensitive_advantages(whole: tuple[TinyRun, list[
     run, metrics = whole
     assert [step["training/global_step"] for step in metrics] == [1, 2, 3, 4]
     assert all(step["actor/grad_norm"] > 0 for step in metrics)
+    # The server samples from the weights that the actor has: the two agree on every token.
+    assert all(step["training/rollout_probs_diff_max"] < 1e-5 for step in metrics)
     assert [step["risk/frac_unseen_prompts"] for step in metrics] == [1.0, 1.0, 0.0, 0.0]  # 12 prompts, 6 a step
     assert metrics[2]["risk/q_low"] != metrics[1]["risk/q_low"]  # tracked
     last = state(run, STEPS)
@@ -106,55 +108,3 @@ def test_two_ranks_with_padding_rows_give_the_numbers_of_one(
     found = {name: value for name, value in step.items() if name.startswith("risk/")}
     assert found == pytest.approx(first, rel=1e-6)
     assert state(run, 1) == state(expected, 1)
-
-
-def test_an_asynchronous_mode_remembers_what_is_under_way(tmp_path: Path) -> None:
-    """verl's own buffer, one batch ahead: the order of prompts that are not scored yet is in a checkpoint."""
-    asynchronous = {**OPTIONS, "trainer_mode": "riskpo_colocate_async", "ordered": False}
-    run = TinyRun(tmp_path / "run", steps=2, **asynchronous)
-    with Process(run) as process:
-        process.wait(600)
-        assert [step["training/global_step"] for step in process.metrics()] == [1, 2]
-    before = state(run, 2)
-    assert before["risk_state"]["steps"] == 2
-    assert sorted(before["places"].values()) == list(range(12, 12 + len(before["places"])))
-    assert len(before["places"]) >= 6
-    longer = TinyRun(tmp_path / "run", steps=3, **asynchronous)
-    with Process(longer) as process:
-        process.wait(600)
-        (step,) = process.metrics()
-        assert "Re-issued" in process.log.read_text() or "Restored" in process.log.read_text()
-    assert step["training/global_step"] == 3
-    after = state(run, 3)
-    assert after["risk_state"]["steps"] == 3
-    kept = {uid: place for uid, place in after["places"].items() if uid in before["places"]}
-    assert kept.items() <= before["places"].items()
-    assert len(kept) < len(before["places"])  # some were scored, by the places of the process before
-    assert min(set(after["places"].values()) - set(kept.values())) >= 12 + len(before["places"])
-
-
-def test_a_reward_that_raises_is_seen(tmp_path: Path) -> None:
-    """verl loses the response and goes on; the share is logged, and the group is scored without it."""
-    failing = ("+reward.custom_reward_function.reward_kwargs.fail_words='w4 w13'",)
-    run = TinyRun(tmp_path / "run", steps=1, **{**OPTIONS, "overrides": failing})
-    with Process(run) as process:
-        process.wait(600)
-        (step,) = process.metrics()
-        assert "of the responses were lost" in process.log.read_text()
-    assert 0.0 < step["risk/frac_lost_responses"] < 1.0
-    assert step["risk/frac_unscorable"] >= step["risk/frac_lost_responses"]
-    assert math.isfinite(step["actor/grad_norm"])
-
-
-def test_a_misspelt_option_ends_the_run_before_it_begins(tmp_path: Path) -> None:
-    run = TinyRun(tmp_path / "run", **{**OPTIONS, "overrides": ("+algorithm.riskpo.risk_lo=0.1",)})
-    with Process(run) as process:
-        with pytest.raises(RuntimeError, match="Did you mean 'risk_low'"):
-            process.wait(600)
-        assert not run.checkpoints.exists()
-
-
-def test_without_the_plugin_the_trainer_is_unknown(tmp_path: Path) -> None:
-    run = TinyRun(tmp_path / "run", **OPTIONS, environment={"VERL_USE_EXTERNAL_PLUGINS": "none"})
-    with Process(run) as process, pytest.raises(RuntimeError, match="Unknown trainer 'riskpo_sync'"):
-        process.wait(600)
