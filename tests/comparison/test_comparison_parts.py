@@ -104,7 +104,9 @@ def test_the_best_rate():
     assert found.trials == {"1": 3 / 8, "2": 6 / 8, "3": 6 / 8}
     assert (found.chosen, found.at_edge) == ("2", None)  # the smaller of two that are alike
     assert choose(["1", "2"], correct).at_edge == "highest"
-    assert choose(["2", "3"], correct).at_edge == "lowest"
+    assert choose(["2", "3"], correct).at_edge is None  # alike: nothing is said of an edge
+    assert choose(["2", "3"], correct).alike == ("2", "3")
+    assert choose(["1", "2"], correct).alike == ()
     waiting = choose(["1", "2", "5"], correct)
     assert (waiting.chosen, waiting.missing) == (None, ("5",))
 

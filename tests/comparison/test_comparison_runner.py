@@ -410,9 +410,9 @@ def test_runs_at_once_have_gpus_of_their_own(tmp_path):
     """Four GPUs, two runs at once: 0,1 and 2,3, and each of them is used."""
     said, wanted = [], design(tmp_path / "grid", seeds=3, tune=False, flags=("--use_cpu", "false"))
     run_comparison(wanted, 2, said.append, FAKE, gpus=["0", "1", "2", "3"])
-    assert {json.loads(path.read_text())["gpus"] for path in tmp_path.rglob("data.json")} == {"0,1", "2,3"}
-    assert "GPUs of the 2 runs at once: 0,1 | 2,3" in said
-    assert "GPUs of the 2 runs at once: 0,1 | 2,3" in describe(wanted, 2, ["0", "1", "2", "3"])
+    assert {json.loads(path.read_text())["gpus"] for path in tmp_path.rglob("data.json")} == {"0", "1"}
+    assert "GPUs of the 2 runs at once: 0 | 1; left idle: 2,3" in said
+    assert "GPUs of the 2 runs at once: 0 | 1; left idle: 2,3" in describe(wanted, 2, ["0", "1", "2", "3"])
 
 
 def test_a_share_is_used_again(tmp_path, monkeypatch):

@@ -50,11 +50,13 @@ def test_without_the_drivers_tool_its_devices_are_counted(tmp_path, monkeypatch)
 
 
 def test_shares_are_alike_and_apart():
-    assert share_out(EIGHT, 2, 1).slots == ("0,1,2,3", "4,5,6,7")
+    assert share_out(EIGHT, 2, 1).slots == ("0", "1")  # one that saw four would train with batches of four
+    assert share_out(EIGHT, 1, 1).slots == ("0",)
+    assert share_out(EIGHT, 1, 2).note == "GPUs of a run: 0,1; left idle: 2,3,4,5,6,7"
     assert share_out(EIGHT, 8, 1).slots == tuple(EIGHT)
-    three = share_out(EIGHT, 3, 1)
+    three = share_out(EIGHT, 3, 2)
     assert three.slots == ("0,1", "2,3", "4,5")
-    assert three.note == "GPUs of the 3 runs at once: 0,1 | 2,3 | 4,5; left idle, as shares are alike: 6,7"
+    assert three.note == "GPUs of the 3 runs at once: 0,1 | 2,3 | 4,5; left idle: 6,7"
     assert share_out(["GPU-a", "GPU-b"], 2, 0).slots == ("GPU-a", "GPU-b")
 
 

@@ -28,6 +28,7 @@ from riskpo.runs.launching import (
     launcher_file,
     launchers,
     sharding_of,
+    start,
 )
 from riskpo.runs.ranges import check_saving
 from riskpo.runs.vllm_options import check_vllm
@@ -156,8 +157,44 @@ def test_a_file_of_ones_own(tmp_path):
     with pytest.raises(ConfigError, match="distributed_type XLA"):
         sharding_of(str(mine))
     mine.write_text("a: [\n")
-    with pytest.raises(ConfigError, match="not valid YAML"):
+    with pytest.raises(ConfigError, match="could not be read as YAML"):
         sharding_of(str(mine))
+    for text, message in [
+        ("distributed_type: [MULTI_GPU]\n", "distributed_type"),
+        ("- a\n", "must hold a mapping"),
+        ("distributed_type: MULTI_GPU\nbogus_key: 1\n", "Accelerate does not take"),
+    ]:
+        mine.write_text(text)
+        with pytest.raises(ConfigError, match=message):
+            sharding_of(str(mine))
+    mine.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="could not be read as YAML"):
+        sharding_of(str(mine))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("distributed_type: MULTI_GPU\nmixed_precision: bf16\n", "sets mixed_precision bf16"),
+        ("distributed_type: DEEPSPEED\ndeepspeed_config:\n  gradient_clipping: 1.0\n", "sets gradient_clipping 1.0"),
+    ],
+)
+def test_a_file_does_not_set_what_the_recipe_sets(tmp_path, text, message):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        check_launch(plan("--launch", str(mine)))
+
+
+def test_the_launcher_waits_for_a_generation_and_a_save(monkeypatch):
+    """Otherwise a stopped run is killed after 30 seconds; what the user has set is left alone."""
+    seen = []
+    monkeypatch.setattr("os.execve", lambda *given: seen.append(given[2]["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"]))
+    monkeypatch.delenv("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", raising=False)
+    start("ddp", 2, ["train"])
+    monkeypatch.setenv("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "5")
+    start("ddp", 2, ["train"])
+    assert seen == ["86400", "5"]
 
 
 def test_too_few_devices(monkeypatch):

@@ -135,9 +135,9 @@ def seeds_needed(difference: float, spread: float, comparisons: int) -> int | No
 
     low, high = 1, 2
     while not enough(high):
-        low, high = high, 2 * high
-        if high > _MOST_SEEDS:
+        if high == _MOST_SEEDS:
             return None
+        low, high = high, min(2 * high, _MOST_SEEDS)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
@@ -275,10 +275,10 @@ def _missing(one: Contrast) -> str:
     )
     if not one.difference:
         return f" No difference was seen.{found}"
-    more = "more than a million" if one.more_seeds is None else about(one.more_seeds)
+    more = "more than a million" if one.more_seeds is None else f"{about(one.more_seeds)} more"
     seeds = "seed" if one.more_seeds == 1 else "seeds"
     size = f"to find a difference of this size with {_POWER} power"
-    return f" {more[0].upper()}{more[1:]} more {seeds} would be needed {size}.{found}"
+    return f" {more[0].upper()}{more[1:]} {seeds} would be needed {size}.{found}"
 
 
 def _p(p: float) -> str:

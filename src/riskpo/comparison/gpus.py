@@ -61,23 +61,24 @@ def visible_gpus(environment: Mapping[str, str], ask: Callable[[], list[str]] = 
 
 
 def share_out(gpus: Sequence[str], jobs: int, processes: int) -> Shares:
-    """As many GPUs for each run as for every other, so that none trains in another way.
+    """A GPU for each process of a run: one that saw more would split its batches over them, and train in another way.
 
     Args:
-        gpus: their names; those that do not divide are left idle.
+        gpus: their names; those that no run needs are left idle.
         jobs: runs at once, at least 1; where there are more than GPUs, several share one.
         processes: of a run; each needs a GPU of its own where there are several.
 
     Raises:
         ConfigError: a share would hold fewer GPUs than a run has processes.
     """
-    if jobs == 1 or not gpus:
+    wanted = max(processes, 1)
+    if not gpus or (jobs == 1 and len(gpus) == wanted):
         return Shares((None,) * jobs)
-    each, most = len(gpus) // jobs, len(gpus) // max(processes, 1)
+    each, most = min(len(gpus) // jobs, wanted), len(gpus) // wanted
     if processes > 1 and each < processes:
         raise ConfigError(
-            f"--jobs {jobs} leaves each run {each} of the {len(gpus)} GPUs here ({','.join(gpus)}), and a run has "
-            f"{processes} processes, each on a GPU of its own: "
+            f"--jobs {jobs} leaves each run {len(gpus) // jobs} of the {len(gpus)} GPUs here ({','.join(gpus)}), and a "
+            f"run has {processes} processes, each on a GPU of its own: "
             + (f"--jobs {most} at most." if most else "there are too few GPUs for a single run.")
         )
     if not each:
@@ -86,5 +87,6 @@ def share_out(gpus: Sequence[str], jobs: int, processes: int) -> Shares:
         return Shares(slots, f"{jobs} runs at once share {share} {','.join(gpus)}: each must fit beside the others.")
     slots = tuple(",".join(gpus[slot * each : (slot + 1) * each]) for slot in range(jobs))
     idle = gpus[jobs * each :]
-    note = f"GPUs of the {jobs} runs at once: {' | '.join(str(slot) for slot in slots)}"
-    return Shares(slots, note + (f"; left idle, as shares are alike: {','.join(idle)}" if idle else ""))
+    several = f"the {jobs} runs at once" if jobs > 1 else "a run"
+    note = f"GPUs of {several}: {' | '.join(str(slot) for slot in slots)}"
+    return Shares(slots, note + (f"; left idle: {','.join(idle)}" if idle else ""))

@@ -16,6 +16,7 @@ from typing import IO, Any
 from riskpo.comparison.cell import BUSY, cell_command
 from riskpo.comparison.gpus import VISIBLE
 from riskpo.comparison.grid import Cell, state_of
+from riskpo.runs.launching import PATIENCE
 
 _POLL_SECONDS = 0.1
 _TAIL_LINES, _TAIL_BYTES = 12, 20_000
@@ -65,7 +66,7 @@ class Runner:
         self._train, self._say = list(train), say
         self._gpus = list(gpus or [None] * jobs)
         self._free = list(range(jobs))  # slots, the lowest is taken first
-        self._environment = {"OMP_NUM_THREADS": str(threads), **os.environ, "PYTHONUNBUFFERED": "1"}
+        self._environment = {**PATIENCE, "OMP_NUM_THREADS": str(threads), **os.environ, "PYTHONUNBUFFERED": "1"}
         self._running: list[_Running] = []
         self._stopping = 0
 

@@ -22,6 +22,7 @@ from riskpo.comparison.runner import Outcome, Runner
 from riskpo.comparison.summary import summarise
 from riskpo.comparison.tuning import Choice, choose
 from riskpo.evaluation.folder import locked
+from riskpo.runs.launching import PATIENCE
 
 Say = Callable[[str], None]
 _LISTED = 20  # cells that are missing
@@ -149,6 +150,8 @@ def write_job_list(design: Design, path: Path, say: Say) -> int:
         cells = trials or [cell for cell in finals if state_of(cell.folder) != "done"]
         train = design.train_command(sys.executable)
         here = f"cd {shlex.quote(str(Path.cwd()))} && "
+        if design.first.run.processes > 1:
+            here += "".join(f"{name}={value} " for name, value in PATIENCE.items())
         lines = []
         for cell in cells:
             command = shlex.join(cell_command(cell.folder.absolute(), train, cell.flags))

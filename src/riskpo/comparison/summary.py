@@ -126,6 +126,13 @@ def _notes(
     for label, choice in choices.items():
         if choice.missing:
             notes.append(f"{label}: no learning rate is chosen yet, trials missing: {', '.join(choice.missing)}.")
+        elif choice.alike:
+            alike = ", ".join(choice.alike)
+            notes.append(
+                f"{label}: the learning rates {alike} score alike, and the smallest is taken."
+                if len(choice.alike) < len(choice.trials)
+                else f"{label}: all learning rates score alike; the trials say nothing, and the smallest is taken."
+            )
         elif choice.at_edge:
             notes.append(
                 f"{label}: the best learning rate, {choice.chosen}, is the {choice.at_edge} that was tried; a better "
@@ -137,7 +144,9 @@ def _notes(
     if len({tuple(seeds) for seeds in done.values()}) > 1:
         listed = "; ".join(f"{label} {', '.join(map(str, seeds)) or 'none'}" for label, seeds in done.items())
         notes.append(f"the means are over different seeds ({listed}); differences are over those that both have.")
-        if any(len(set(seeds) & set(done[design.asked.baseline])) == 1 for seeds in done.values()):
+        baseline = design.asked.baseline
+        others = [seeds for label, seeds in done.items() if label != baseline]
+        if any(len(set(seeds) & set(done[baseline])) == 1 for seeds in others):
             notes.append("where two entries share one finished seed so far, the comparison is over questions alone.")
     missing = sum(len(entry["missing"]) for entry in entries.values())
     if missing:

@@ -27,12 +27,14 @@ class Choice:
         missing: rates whose trial has not ended.
         chosen: the rate of the highest pass@1, the smallest of several; None while trials are missing.
         at_edge: "lowest" or "highest" where the chosen rate is the end of the list; a better one may lie beyond.
+        alike: the rates that score as the chosen one does, with it; empty where it is the best alone.
     """
 
     trials: dict[str, float]
     missing: tuple[str, ...]
     chosen: str | None
     at_edge: str | None
+    alike: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -61,6 +63,9 @@ def choose(rates: Sequence[str], correct: Mapping[str, tuple[Sequence[int], int]
     if missing:
         return Choice(trials, missing, None, None)
     chosen = max(rates, key=lambda rate: exact[rate])  # the first of several
+    best = tuple(rate for rate in rates if exact[rate] == exact[chosen])
+    if len(best) > 1:  # scores that are alike say nothing of an edge
+        return Choice(trials, (), chosen, None, best)
     at_edge = "lowest" if chosen == rates[0] else "highest" if chosen == rates[-1] else None
     return Choice(trials, (), chosen, at_edge)
 

@@ -159,6 +159,8 @@ def _plan(name: str, settings: dict[str, Any], flags: Sequence[str]) -> Plan:
     values = {**vars(model), **vars(training), **vars(run)}
     overrides = {key.removeprefix("no_") if key not in allowed else key for key in given}
     settings = {**settings, **{key: _plain(values[key]) for key in overrides}}
+    if run.processes < 0:
+        raise ConfigError(f"--processes must be at least 0, got {run.processes}.")
     if run.processes:  # the sizes of a step are those on so many processes, wherever they are looked at
         each = training.per_device_train_batch_size * training.steps_per_generation
         training.generation_batch_size = each * run.processes

@@ -15,6 +15,9 @@ import yaml
 from riskpo.errors import ConfigError, unknown_name
 from riskpo.runs.sharding import launched_sharding
 
+# A stopped run first ends its generation and saves, which torch's launcher otherwise gives 30 seconds.
+PATIENCE = {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "86400"}
+
 # What a file's `distributed_type` makes of a model.
 _KINDS = {"MULTI_GPU": None, "FSDP": "FSDP", "DEEPSPEED": "DEEPSPEED"}
 
@@ -40,7 +43,7 @@ def launcher_file(launch: str) -> Path:
     if launch.endswith((".yaml", ".yml", ".json")):
         if Path(launch).is_file():
             return Path(launch)
-        raise ConfigError(f"the launcher file {launch} does not exist.")
+        raise ConfigError(f"the launcher file {launch} does not exist, or is no file.")
     raise ConfigError(unknown_name("--launch", launch, launchers()) + " Or the path of an Accelerate file (.yaml).")
 
 
@@ -50,15 +53,45 @@ def sharding_of(launch: str) -> str | None:
     Raises:
         ConfigError: a file that cannot be read, or one of another kind.
     """
+    kind = _options_of(launch).get("distributed_type")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise ConfigError(f"{launcher_file(launch)} has distributed_type {kind}: --launch takes {', '.join(_KINDS)}.")
+    return _KINDS[kind]
+
+
+def _options_of(launch: str) -> dict[str, Any]:
+    """What a launcher file says, as Accelerate will read it."""
     path = launcher_file(launch)
     try:
         options = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
-    kind = options.get("distributed_type") if isinstance(options, dict) else None
-    if kind not in _KINDS:
-        raise ConfigError(f"{path} has distributed_type {kind}: --launch takes {', '.join(_KINDS)}.")
-    return _KINDS[kind]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} could not be read as YAML: {error}") from error
+    if not isinstance(options, dict):
+        raise ConfigError(f"{path} must hold a mapping of Accelerate's options, got {type(options).__name__}.")
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    try:
+        load_config_from_file(str(path))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"Accelerate does not take {path}: {error}") from error
+    return options
+
+
+def _check_not_the_recipes(launch: str) -> None:
+    """Raises ConfigError for a file that sets what the recipe sets: it would win, and the run's record be false."""
+    options = _options_of(launch)
+    precision = options.get("mixed_precision")
+    if precision not in (None, False, "no"):
+        raise ConfigError(
+            f"{launch} sets mixed_precision {precision}: leave it out there (or 'no'), it is the recipe's (bf16)."
+        )
+    sharding = options.get("deepspeed_config") or {}
+    for name in ("gradient_clipping", "gradient_accumulation_steps"):
+        if isinstance(sharding, dict) and sharding.get(name) not in (None, "auto"):
+            raise ConfigError(
+                f"{launch} sets {name} {sharding[name]}: set it to auto there, it is the recipe's "
+                "(max_grad_norm, gradient_accumulation_steps)."
+            )
 
 
 def launch_command(launch: str, processes: int, arguments: Sequence[str]) -> list[str]:
@@ -77,6 +110,7 @@ def check_launch(plan: Any) -> None:
     if launch is None:
         return
     sharding = sharding_of(launch)
+    _check_not_the_recipes(launch)
     if plan.run.processes < 1:
         raise ConfigError(f"--launch {launch} needs --processes N, the number of GPUs to train on.")
     if sharding is not None:
@@ -141,7 +175,8 @@ def start(launch: str, processes: int, arguments: Sequence[str]) -> int:
     """Puts Accelerate's launcher in the place of this process; does not return."""
     command = launch_command(launch, processes, arguments)
     print(shlex.join(command), flush=True)
-    os.execv(sys.executable, [sys.executable, "-m", "accelerate.commands.launch", *command[2:]])
+    words = [sys.executable, "-m", "accelerate.commands.launch", *command[2:]]
+    os.execve(sys.executable, words, {**PATIENCE, **os.environ})
 
 
 def _asked_for_cpu(plan: Any) -> bool:

@@ -33,6 +33,12 @@ def check_machine(plan: Plan) -> None:
         require_vllm()
     check_started(plan)
     check_sender(plan)
+    if plan.training.n_gpu > 1:
+        raise ConfigError(
+            f"one process sees {plan.training.n_gpu} GPUs and would split its batches over them (DataParallel): a step "
+            "would be another one than the options say. --launch ddp --processes N trains on several (docs/"
+            "multi-gpu.md), CUDA_VISIBLE_DEVICES=0 on one."
+        )
     wanted, running = plan.run.processes, plan.training.world_size
     if wanted in (0, running):
         return
