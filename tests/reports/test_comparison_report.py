@@ -120,3 +120,23 @@ def test_no_test_is_a_dash():
     console = Console(file=io.StringIO(), width=120)
     print_comparison_of_estimators(made, console)
     assert "no test is possible" in console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_terminal_of_usual_width_shows_every_label_and_number(width):
+    """Three scores with their intervals beside labels, learning rates and entropy."""
+    made = summary({"lr02": entry(score=0.859), "estimator-long": entry(score=0.873)})
+    made["scores"] = ["pass@1", "pass@8", "pass@32"]
+    made["before"] = dict.fromkeys(made["scores"], 0.174)
+    made["contrasts"] = {score: [] for score in made["scores"]}
+    for one in made["entries"].values():
+        one["learning_rate"] = "0.0006"
+        one["scores"] = dict.fromkeys(made["scores"], one["scores"]["pass@1"])
+    console = Console(file=io.StringIO(), width=width)
+    print_comparison_of_estimators(made, console)
+    said = console.file.getvalue()
+    assert all(word in said for word in ("lr02", "before", "0.0006", "entropy", "0.500"))
+    assert ("estimator-long" if width > 80 else "estima") in said  # folded where there is no room
+    assert said.count("[0.759, 0.959]") == 3
+    assert said.count("[0.773, 0.973]") == 3
+    assert "…" not in said

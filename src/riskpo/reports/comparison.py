@@ -37,9 +37,10 @@ def write_comparison(summary: dict[str, Any], folder: Path) -> None:
 def print_comparison_of_estimators(summary: dict[str, Any], console: Console) -> None:
     """The tables, and the sentences of what may be concluded."""
     for title, header, rows in _tables(summary):
-        table = Table(box=box.SIMPLE, title=title, title_justify="left")
-        for number, name in enumerate(header):
-            table.add_column(name, no_wrap=number > 0)
+        table = Table(box=box.SIMPLE, title=title, title_justify="left", collapse_padding=True, pad_edge=False)
+        widest = max(len(row[0]) for row in rows) if rows else 0
+        for number, name in enumerate(header):  # labels keep their width: a column that may wrap can shrink to nothing
+            table.add_column(name, no_wrap=number > 0, overflow="fold", min_width=0 if number else min(widest, 6))
         for row in rows:
             table.add_row(*(cell.replace(" [", "\n[") if "pass@" in "".join(header) else cell for cell in row))
         console.print(table, markup=False)
