@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from riskpo.engines.verl.compose import compose as compose_config
 from riskpo.engines.verl.options import read_options
 from riskpo.engines.verl.overrides import StepSizes, Where, hydra_value, overrides_of, step_sizes
 from riskpo.engines.verl.training import NAMES, VerlTraining
@@ -225,3 +226,10 @@ def test_verl_takes_the_command_of_a_recipe(name: str, flags: list[str]) -> None
     assert options.seed == plan.training.seed
     assert config.reward.custom_reward_function.reward_kwargs.reward == ["math"]
     assert config.actor_rollout_ref.actor.use_kl_loss == ("--beta" in flags)
+
+
+@needs_verl
+def test_an_override_that_verl_does_not_know_is_found_before_a_run() -> None:
+    with pytest.raises(ConfigError, match=r"does not take the command: Could not override 'nonsense\.key'"):
+        compose_config(["nonsense.key=3"])
+    assert compose_config(["data.train_batch_size=7"]).data.train_batch_size == 7

@@ -186,6 +186,22 @@ def test_without_verl_nothing_is_written(settings: dict[str, Any], monkeypatch: 
     assert not Path(settings["runs_dir"]).exists()
 
 
+def test_without_vllm_what_to_install_is_said(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("riskpo.extras.is_installed", lambda module: module == "verl")
+    monkeypatch.setattr("riskpo.runs.verl_session.is_installed", lambda module: module == "verl")
+    monkeypatch.setattr("riskpo.runs.verl_session.check_environment", lambda: None)
+    plan = plan_verl("mine", settings, [])
+    with pytest.raises(ConfigError, match=r'pip install "verl\[vllm,fsdp\]"'):
+        execute_verl(plan, check_verl(plan), Console(quiet=True))
+    assert not Path(settings["runs_dir"]).exists()
+
+
+def test_a_task_that_makes_its_rows_needs_an_end(settings: dict[str, Any]) -> None:
+    made = {**settings, "dataset": None, "task": "chain", "max_steps": -1}
+    with pytest.raises(ConfigError, match="to know how many prompts to draw"):
+        check_verl(plan_verl("made", made, []))
+
+
 STAND_IN = """
 import json, os, sys
 from pathlib import Path
@@ -216,6 +232,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (package / "main_ppo.py").write_text(STAND_IN)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'stand-in'}:{':'.join(filter(None, sys.path))}")
     monkeypatch.setattr("riskpo.extras.is_installed", lambda module: True)
+    monkeypatch.setattr("riskpo.runs.verl_session.is_installed", lambda module: True)
     monkeypatch.setattr("riskpo.runs.verl_session.check_environment", lambda: None)  # TRL may be beside this one
     monkeypatch.setattr("riskpo.runs.verl_session.compose", lambda overrides: None)
 

@@ -113,11 +113,14 @@ def _print_verl(plan: Any, inputs: Any, console: Any) -> None:
 
     folder = plan.explicit_dir or Path(plan.run.runs_dir) / plan.name
     rows = "a hub data set, not looked at" if inputs.train is None else f"{len(inputs.train)} prompts"
+    data = f"training set: {rows}; held out: {len(inputs.held_out)} prompts"
+    if plan.checkpoint is not None:
+        data = "data: the run's own, in its folder"
     sizes = plan.sizes
     lines = [
         in_words(command_of(plan, inputs, folder)),
         "",
-        f"training set: {rows}; held out: {len(inputs.held_out)} prompts",
+        data,
         f"prompts per step: {sizes.prompts}, {sizes.updates} updates of {sizes.mini_batch}; on {plan.run.processes} "
         f"processes, {plan.run.nodes} machines",
         f"estimator: {describe_estimator(plan.training.risk_config)}",

@@ -17,7 +17,6 @@ from riskpo.engines.dynamic_sampling import check_dynamic_sampling
 from riskpo.engines.train_data import check_for_training
 from riskpo.errors import ConfigError, ResumeError
 from riskpo.models.registry import resolve_model
-from riskpo.rewards.registry import REWARDS
 from riskpo.rewards.trial import try_reward
 from riskpo.runs.arguments import Plan
 from riskpo.runs.data import check_gold, check_same_data, keep_data
@@ -26,13 +25,10 @@ from riskpo.runs.folder import check_free, discard, last_checkpoint, reserve
 from riskpo.runs.launching import check_launch
 from riskpo.runs.prompt_lengths import load_processing, short_enough
 from riskpo.runs.ranges import check_evaluation, check_machine, check_ranges, check_saving
-from riskpo.runs.rewards import RunReward, run_reward
+from riskpo.runs.rewards import RunReward
 from riskpo.runs.sharding import save_whole_model
-from riskpo.runs.task_data import RECORD, TaskInputs, asking_of, task_inputs
+from riskpo.runs.task_data import RECORD, TaskInputs, data_of, hub_rows, task_inputs
 from riskpo.runs.vllm_options import check_vllm
-from riskpo.tasks.asked import check_asking
-from riskpo.tasks.files import is_local, load_rows
-from riskpo.tasks.registry import TASKS
 
 
 @dataclass(frozen=True)
@@ -73,7 +69,7 @@ def check(plan: Plan) -> Inputs:
     check_evaluation(plan)
     check_launch(plan)
     check_vllm(plan)
-    return _checked(plan, _data(plan))
+    return _checked(plan, data_of(plan, lambda: _prompts_used(plan), hub=False))
 
 
 def _checked(plan: Plan, data: TaskInputs) -> Inputs:
@@ -247,7 +243,7 @@ def _trainer(plan: Plan, inputs: Inputs, run_dir: Path, console: Console, callba
     model = str(resolve_model(str(plan.model.model_name_or_path), build=True, console=console))
     train = inputs.train
     if train is None:
-        train = _hub_data(plan)
+        train = hub_rows(plan.run)
         _say_notes(_check_train(plan, train, inputs.reward), console)
     if plan.checkpoint is None and PartialState().is_main_process:
         keep_data(run_dir, train)
@@ -324,30 +320,6 @@ def _evaluate(trainer: Any, inputs: Inputs, plan: Plan, path: Path, console: Con
     trainer.accelerator.wait_for_everyone()
     values: dict[str, Any] = read_json(path)
     return values
-
-
-def _data(plan: Plan) -> TaskInputs:
-    """Training set (None: on the hub, loaded later), held-out rows, reward."""
-    run = plan.run
-    if (run.task is None) == (run.dataset is None):
-        raise ConfigError(
-            "give either --task (riskpo tasks lists them) or --dataset (a JSONL or parquet file, or a hub id)."
-        )
-    if run.task is not None:
-        makes = run.task in TASKS or run.task.startswith("gym:")
-        count = run.task_prompts or (_prompts_used(plan) if makes else 0)
-        return task_inputs(plan, count, hub=False)
-    check_asking(None, asking_of(run))
-    if not run.reward:
-        raise ConfigError(f"own data needs a --reward: {', '.join(REWARDS)}, or package.module:function.")
-    assert run.dataset is not None
-    reward = run_reward(run.reward, plan.training)
-    return TaskInputs(load_rows(run.dataset) if is_local(run.dataset) else None, [], reward)
-
-
-def _hub_data(plan: Plan) -> Any:
-    run = plan.run
-    return load_rows(str(run.dataset), run.dataset_split, run.dataset_config, run.dataset_revision)
 
 
 def _prompts_used(plan: Plan) -> int:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from riskpo.atomic import read_json
 from riskpo.errors import ConfigError, DataError
+from riskpo.rewards.registry import REWARDS
 from riskpo.runs.rewards import RewardOptions, RunReward, run_reward
 from riskpo.runs.run_arguments import RunArguments
 from riskpo.tasks.asked import Asking, check_asking, needs_hub, task_rows
 from riskpo.tasks.base import BuiltInTask, DataTask, Rows, Task
-from riskpo.tasks.registry import get_task
+from riskpo.tasks.files import is_local, load_rows
+from riskpo.tasks.registry import TASKS, get_task
 from riskpo.tasks.rows import as_dataset, drawn
 
 RECORD = "task.json"  # in a run's folder: where its rows came from
@@ -67,6 +70,37 @@ def asking_of(run: RunArguments) -> Asking:
         run.task_clean,
         run.task_decontaminate,
     )
+
+
+def data_of(plan: Planned, prompts_used: Callable[[], int], *, hub: bool) -> TaskInputs:
+    """Training set, held-out rows and reward of a run, from its task or from its own data.
+
+    Args:
+        plan: the run.
+        prompts_used: how many prompts the run goes through; asked where a task makes its rows.
+        hub: whether the hub may be asked; otherwise what lies there has `train` None.
+
+    Raises:
+        ConfigError, DataError, MissingExtraError: what is wrong, and what to do.
+    """
+    run = plan.run
+    if (run.task is None) == (run.dataset is None):
+        raise ConfigError(
+            "give either --task (riskpo tasks lists them) or --dataset (a JSONL or parquet file, or a hub id)."
+        )
+    if run.task is not None:
+        makes = run.task in TASKS or run.task.startswith("gym:")
+        return task_inputs(plan, run.task_prompts or (prompts_used() if makes else 0), hub=hub)
+    check_asking(None, asking_of(run))
+    if not run.reward:
+        raise ConfigError(f"own data needs a --reward: {', '.join(REWARDS)}, or package.module:function.")
+    reward = run_reward(run.reward, plan.training)
+    return TaskInputs(hub_rows(run) if hub or is_local(str(run.dataset)) else None, [], reward)
+
+
+def hub_rows(run: RunArguments) -> Any:
+    """The rows of a run's own data, wherever they lie."""
+    return load_rows(str(run.dataset), run.dataset_split, run.dataset_config, run.dataset_revision)
 
 
 def task_inputs(plan: Planned, count: int, *, hub: bool, reward: RunReward | None = None) -> TaskInputs:

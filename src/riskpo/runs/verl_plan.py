@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -18,6 +19,7 @@ from riskpo.errors import ConfigError, ResumeError, unknown_name
 from riskpo.runs.limits import check_held_out, check_numbers
 from riskpo.runs.recipes import read_yaml
 from riskpo.runs.run_arguments import RunArguments
+from riskpo.runs.vllm_options import check_longest
 
 _RUN = tuple(option.name for option in fields(RunArguments))
 # What a recipe may say of how TRL is started, and a flag may not.
@@ -136,7 +138,7 @@ def resume_verl(folder: Path, flags: Sequence[str]) -> VerlPlan:
             "max_steps cannot change when this run is resumed: its learning rate or the options of its `schedule` "
             "follow the share of the training that is done."
         )
-    return VerlPlan(plan.name, plan.settings, plan.run, plan.training, plan.explicit_dir, checkpoints, plan.sizes)
+    return dataclasses.replace(plan, checkpoint=checkpoints)
 
 
 def _check_run(run: RunArguments, training: VerlTraining) -> None:
@@ -157,12 +159,7 @@ def _check_run(run: RunArguments, training: VerlTraining) -> None:
     size, each = training.vllm_tensor_parallel_size, run.processes // run.nodes
     if each % size:
         raise ConfigError(f"vllm_tensor_parallel_size {size} must divide the {each} GPUs of a machine.")
-    longest, completion = training.vllm_max_model_length, training.max_completion_length or 0
-    if longest is not None and longest < run.max_prompt_tokens + completion:
-        raise ConfigError(
-            f"vllm_max_model_length {longest} is less than a prompt and a completion may need (max_prompt_tokens "
-            f"{run.max_prompt_tokens} + max_completion_length {completion}): completions would be cut short."
-        )
+    check_longest(training, run.max_prompt_tokens)
 
 
 def _flags(flags: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Any]:

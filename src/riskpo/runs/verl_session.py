@@ -19,20 +19,17 @@ from riskpo.engines.verl.compose import compose
 from riskpo.engines.verl.environment import check_environment
 from riskpo.engines.verl.reward import check_rewards, compute_score
 from riskpo.errors import ConfigError, RewardError, RiskPOError
-from riskpo.extras import require
+from riskpo.extras import is_installed, require
 from riskpo.models.registry import resolve_model
 from riskpo.rewards.trial import CONTRACT, trial_completions
 from riskpo.runs.data import check_gold
 from riskpo.runs.environment import describe_environment, is_secret, record_resume
 from riskpo.runs.folder import check_free, reserve
-from riskpo.runs.rewards import run_reward
-from riskpo.runs.task_data import RECORD, TaskInputs, asking_of, task_inputs
+from riskpo.runs.task_data import RECORD, data_of
 from riskpo.runs.verl_metrics import collect, next_part
 from riskpo.runs.verl_plan import VerlPlan
-from riskpo.tasks.asked import check_asking
 from riskpo.tasks.checks import check_train_set
 from riskpo.tasks.export import as_verl_rows, parquet_of
-from riskpo.tasks.files import is_local, load_rows
 
 COMMAND = "verl.sh"
 _COLLECT_EVERY = 30.0  # seconds between readings of verl's log
@@ -70,7 +67,8 @@ def check_verl(plan: VerlPlan, *, hub: bool = False) -> VerlInputs:
     if plan.explicit_dir is not None:
         check_free(plan.explicit_dir)
     resolve_model(str(plan.training.model_name_or_path), build=False)
-    data = _data(plan, hub)
+    asked = dataclasses.replace(plan, training=dataclasses.replace(plan.training))  # weights are taken out of it
+    data = data_of(asked, lambda: _prompts_used(plan), hub=hub)
     names = data.reward.names
     if not names:
         raise ConfigError(f"task {plan.run.task} brings a reward of its own, which verl cannot be told: set --reward.")
@@ -88,23 +86,10 @@ def check_verl(plan: VerlPlan, *, hub: bool = False) -> VerlInputs:
     return VerlInputs(train, held_out, names, data.record, tuple(notes))
 
 
-def _data(plan: VerlPlan, hub: bool) -> TaskInputs:
-    run = plan.run
-    if (run.task is None) == (run.dataset is None):
-        raise ConfigError(
-            "give either --task (riskpo tasks lists them) or --dataset (a JSONL or parquet file, or a hub id)."
-        )
-    asked = dataclasses.replace(plan, training=dataclasses.replace(plan.training))  # weights are taken out of it
-    if run.task is not None:
-        return task_inputs(asked, run.task_prompts or plan.sizes.prompts * (plan.sizes.steps or 1), hub=hub)
-    check_asking(None, asking_of(run))
-    if not run.reward:
-        raise ConfigError("own data needs a --reward: math, numeric, code, ..., or package.module:function.")
-    reward = run_reward(run.reward, asked.training)
-    if not hub and not is_local(str(run.dataset)):
-        return TaskInputs(None, [], reward)
-    rows = load_rows(str(run.dataset), run.dataset_split, run.dataset_config, run.dataset_revision)
-    return TaskInputs(rows, [], reward)
+def _prompts_used(plan: VerlPlan) -> int:
+    if plan.sizes.steps is None:
+        raise ConfigError("a built-in task needs --max_steps or --task_prompts to know how many prompts to draw.")
+    return plan.sizes.prompts * plan.sizes.steps
 
 
 def _try_reward(rows: list[dict[str, Any]], names: tuple[str, ...], weights: list[float] | None) -> None:
@@ -182,8 +167,9 @@ def _check_here(plan: VerlPlan) -> None:
     """What this machine must have: verl without TRL beside it, and vLLM unless another server is asked for."""
     require("verl", "verl", "verl")
     check_environment()
-    if not any(word.lstrip("+").startswith("actor_rollout_ref.rollout.name=") for word in plan.run.verl):
-        require("vllm", "verl[vllm]", "verl")
+    other = any(word.lstrip("+").startswith("actor_rollout_ref.rollout.name=") for word in plan.run.verl)
+    if not other and not is_installed("vllm"):
+        raise ConfigError('vLLM is not installed here: pip install "verl[vllm,fsdp]" into the environment of verl.')
 
 
 def _run(command: list[str], environment: dict[str, str], folder: Path) -> int:

@@ -30,12 +30,16 @@ def check_vllm(plan: Any) -> None:
             f"vllm_tensor_parallel_size {size} must divide the number of processes, {processes}: each group of so many "
             "GPUs holds one copy of the model to sample from."
         )
+    check_longest(training, plan.run.max_prompt_tokens)
+
+
+def check_longest(training: Any, prompt: int) -> None:
+    """Raises ConfigError for a longest sequence of vLLM that is shorter than prompt and completion."""
     longest, completion = training.vllm_max_model_length, training.max_completion_length
-    if longest is not None and completion is not None and longest < plan.run.max_prompt_tokens + completion:
+    if longest is not None and completion is not None and longest < prompt + completion:
         raise ConfigError(
             f"vllm_max_model_length {longest} is less than a prompt and a completion may need "
-            f"(max_prompt_tokens {plan.run.max_prompt_tokens} + max_completion_length {completion}): completions would "
-            "be cut short."
+            f"(max_prompt_tokens {prompt} + max_completion_length {completion}): completions would be cut short."
         )
 
 
