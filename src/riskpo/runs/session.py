@@ -27,7 +27,7 @@ from riskpo.runs.prompt_lengths import load_processing, short_enough
 from riskpo.runs.ranges import check_evaluation, check_machine, check_ranges, check_saving
 from riskpo.runs.rewards import RunReward
 from riskpo.runs.sharding import save_whole_model
-from riskpo.runs.task_data import RECORD, TaskInputs, data_of, hub_rows, task_inputs
+from riskpo.runs.task_data import RECORD, TaskInputs, data_of, own_rows, task_inputs
 from riskpo.runs.vllm_options import check_vllm
 
 
@@ -243,7 +243,7 @@ def _trainer(plan: Plan, inputs: Inputs, run_dir: Path, console: Console, callba
     model = str(resolve_model(str(plan.model.model_name_or_path), build=True, console=console))
     train = inputs.train
     if train is None:
-        train = hub_rows(plan.run)
+        train = own_rows(plan.run)
         _say_notes(_check_train(plan, train, inputs.reward), console)
     if plan.checkpoint is None and PartialState().is_main_process:
         keep_data(run_dir, train)

@@ -95,10 +95,10 @@ def data_of(plan: Planned, prompts_used: Callable[[], int], *, hub: bool) -> Tas
     if not run.reward:
         raise ConfigError(f"own data needs a --reward: {', '.join(REWARDS)}, or package.module:function.")
     reward = run_reward(run.reward, plan.training)
-    return TaskInputs(hub_rows(run) if hub or is_local(str(run.dataset)) else None, [], reward)
+    return TaskInputs(own_rows(run) if hub or is_local(str(run.dataset)) else None, [], reward)
 
 
-def hub_rows(run: RunArguments) -> Any:
+def own_rows(run: RunArguments) -> Any:
     """The rows of a run's own data, wherever they lie."""
     return load_rows(str(run.dataset), run.dataset_split, run.dataset_config, run.dataset_revision)
 
